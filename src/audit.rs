@@ -1,0 +1,9 @@
+//! The trail: hash-chained entries, each in the same transaction as what it records.
+
+pub(crate) mod chain;
+pub(crate) mod entry;
+pub(crate) mod event;
+mod log;
+pub(crate) mod verify;
+
+pub(crate) use log::{EntryRef, Recorded, Writing, begin, head};

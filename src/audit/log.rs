@@ -1,0 +1,107 @@
+use super::chain::{GENESIS, Hash, link};
+use super::event::Event;
+use crate::model::time::Moment;
+use crate::vault::entries::{self, StoredEntry};
+use crate::vault::{Transaction, Vault, VaultError};
+
+/// Where an entry stands in the trail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EntryRef {
+    pub(crate) seq: i64,
+    pub(crate) hash: Hash,
+}
+
+/// Proof that an entry is in the trail, durably, together with what it records.
+///
+/// Only [`Writing::commit`] makes it.
+#[derive(Debug)]
+pub(crate) struct Recorded<T> {
+    value: T,
+    entry: EntryRef,
+}
+
+impl<T> Recorded<T> {
+    pub(crate) fn value(&self) -> &T {
+        &self.value
+    }
+
+    pub(crate) fn entry(&self) -> EntryRef {
+        self.entry
+    }
+}
+
+/// A transaction that appends to the trail; what it changes and what it records become durable
+/// together or not at all.
+#[derive(Debug)]
+pub(crate) struct Writing<'v> {
+    transaction: Transaction<'v>,
+    last: EntryRef,
+}
+
+/// Begins a transaction at the end of the trail.
+pub(crate) fn begin(vault: &Vault) -> Result<Writing<'_>, VaultError> {
+    let transaction = vault.begin()?;
+    let last = last(&transaction)?;
+    Ok(Writing { transaction, last })
+}
+
+/// Returns the last entry, or number 0 and the genesis hash for an empty trail.
+pub(crate) fn head(transaction: &Transaction<'_>) -> Result<EntryRef, VaultError> {
+    last(transaction)
+}
+
+fn last(transaction: &Transaction<'_>) -> Result<EntryRef, VaultError> {
+    let Some((seq, hash)) = entries::last(transaction)? else {
+        return Ok(EntryRef {
+            seq: 0,
+            hash: GENESIS,
+        });
+    };
+    let hash = hash
+        .try_into()
+        .map_err(|_| VaultError::StrangeValue("the hash of the last entry".to_owned()))?;
+    Ok(EntryRef { seq, hash })
+}
+
+impl<'v> Writing<'v> {
+    pub(crate) fn transaction(&self) -> &Transaction<'v> {
+        &self.transaction
+    }
+
+    /// Says whether the trail has no entry yet.
+    pub(crate) fn is_first(&self) -> bool {
+        self.last.seq == 0
+    }
+
+    /// Appends an entry.
+    pub(crate) fn append(&mut self, event: &Event, now: &Moment) -> Result<EntryRef, VaultError> {
+        let seq =
+            self.last.seq.checked_add(1).ok_or_else(|| {
+                VaultError::StrangeValue("the number of the last entry".to_owned())
+            })?;
+        let mut entry = StoredEntry {
+            seq,
+            at: now.wall.0,
+            uptime: now.uptime.milliseconds,
+            kind: event.kind.name().to_owned(),
+            decision: event.outcome.name().to_owned(),
+            agent: event.agent.name.as_str().to_owned(),
+            uid: event.agent.uid.into(),
+            pid: event.agent.pid.into(),
+            action: event.action.map(|action| action.name().to_owned()),
+            detail: event.detail().to_vec(),
+            hash: Vec::new(),
+        };
+        let hash = link(&self.last.hash, &entry);
+        entry.hash = hash.to_vec();
+        entries::insert(&self.transaction, &entry)?;
+        self.last = EntryRef { seq, hash };
+        Ok(self.last)
+    }
+
+    /// Makes the transaction durable, and `value` recorded under `entry`.
+    pub(crate) fn commit<T>(self, entry: EntryRef, value: T) -> Result<Recorded<T>, VaultError> {
+        self.transaction.commit()?;
+        Ok(Recorded { value, entry })
+    }
+}

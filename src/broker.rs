@@ -1,0 +1,150 @@
+//! The only code that changes state: it turns operations into decisions and verdicts into grants,
+//! and records both.
+
+mod decide;
+pub(crate) mod exec;
+mod grant;
+mod permit;
+mod report;
+
+use std::path::{Path, PathBuf};
+
+use crate::audit;
+use crate::audit::event::{Event, Field, Kind, Outcome};
+use crate::confine::ConfineError;
+use crate::model::agent::Agent;
+use crate::model::confinement::Mode;
+use crate::model::time::Ttl;
+use crate::sys::clock::{self, ClockError};
+use crate::sys::path::PathError;
+use crate::sys::random::RandomError;
+use crate::vault::{Use, Vault, VaultError};
+
+pub(crate) use decide::{Attempt, Refusal, Ruling};
+pub(crate) use grant::{Asked, GrantError, Selection};
+pub(crate) use permit::{Permit, RemovalWords};
+pub(crate) use report::{Coverage, Snapshot};
+
+/// What the broker has to know of the configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) vault: PathBuf,
+    pub(crate) max_ttl: Ttl,
+    pub(crate) landlock: Mode,
+    /// Files of pvm's own beside the vault, with what they are: no grant reaches them.
+    pub(crate) protected: Vec<(&'static str, PathBuf)>,
+}
+
+impl Settings {
+    /// `configuration` is the file in force, if there is one.
+    pub(crate) fn new(
+        vault: &Path,
+        max_ttl: Ttl,
+        landlock: Mode,
+        configuration: Option<&Path>,
+    ) -> Self {
+        let protected = configuration.map(|path| ("the configuration", path.to_owned()));
+        Self {
+            vault: vault.to_owned(),
+            max_ttl,
+            landlock,
+            protected: protected.into_iter().collect(),
+        }
+    }
+}
+
+/// Why the broker could not do what it was asked, and so nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BrokerError {
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    #[error("the command cannot be confined: {0}")]
+    Confine(#[from] ConfineError),
+    #[error("cannot look at {}: {reason}", .path.display())]
+    Path { path: PathBuf, reason: PathError },
+    #[error("cannot read the mount table: {0}")]
+    Mounts(std::io::Error),
+    #[error("cannot prepare the process: {0}")]
+    Prepare(std::io::Error),
+    #[error("{0}")]
+    Inconsistent(&'static str),
+}
+
+impl BrokerError {
+    /// Returns what to do about it, where there is something.
+    pub(crate) fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Vault(VaultError::Missing(_)) => Some("make one:  pvm init"),
+            Self::Vault(VaultError::Unsafe(_) | VaultError::StrangeSchema(_)) => {
+                Some("see what is wrong:  pvm doctor")
+            }
+            Self::Vault(VaultError::NewerSchema { .. }) => Some("install a newer pvm"),
+            Self::Vault(VaultError::Busy(_)) => Some("try again; if it stays so:  pvm doctor"),
+            Self::Clock(_) => Some("set the clock of this machine"),
+            Self::Confine(_) => Some("see what the kernel has:  pvm doctor"),
+            _ => None,
+        }
+    }
+}
+
+/// An open vault and the rules for using it.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    vault: Vault,
+    settings: Settings,
+}
+
+impl Broker {
+    /// Opens the vault for one decision, after which this process becomes another program.
+    pub(crate) fn for_one_command(settings: Settings) -> Result<Self, BrokerError> {
+        let vault = Vault::open(&settings.vault, Use::Once)?;
+        Ok(Self { vault, settings })
+    }
+
+    /// Opens the vault for the command line; a missing vault is an error.
+    pub(crate) fn open(settings: Settings) -> Result<Self, BrokerError> {
+        let vault = Vault::open(&settings.vault, Use::Repeated)?;
+        Ok(Self { vault, settings })
+    }
+
+    /// Opens the vault, and makes one when there is none.
+    ///
+    /// Returns whether it was made.
+    pub(crate) fn open_or_create(
+        settings: Settings,
+        by: &Agent,
+    ) -> Result<(Self, bool), BrokerError> {
+        let (vault, made) = Vault::open_or_create(&settings.vault)?;
+        let broker = Self { vault, settings };
+        broker.record_creation(by)?;
+        Ok((broker, made))
+    }
+
+    /// The first entry of a trail says that the vault was made, so an empty trail is a broken one.
+    fn record_creation(&self, by: &Agent) -> Result<(), BrokerError> {
+        let now = clock::now()?;
+        let mut writing = audit::begin(&self.vault)?;
+        if !writing.is_first() {
+            return Ok(());
+        }
+        let event = Event::new(Kind::Config, Outcome::Granted, by)
+            .text(Field::Note, "the vault was made")
+            .path(Field::Cwd, self.vault.path());
+        let entry = writing.append(&event, &now)?;
+        writing.commit(entry, ())?;
+        Ok(())
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// Writes a consistent copy of the vault to a file that does not exist yet.
+    pub(crate) fn backup(&self, to: &Path) -> Result<(), BrokerError> {
+        Ok(self.vault.backup(to)?)
+    }
+}

@@ -1,0 +1,270 @@
+use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Config, ConfigError, PassphraseHash};
+use crate::model::confinement::Mode;
+use crate::model::time::Ttl;
+use crate::sys::account::Account;
+use crate::text::duration;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    vault: VaultTable,
+    wrapper: WrapperTable,
+    exec: ExecTable,
+    resolver: ResolverTable,
+    approver: ApproverTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct VaultTable {
+    path: Option<Spanned<String>>,
+    default_ttl: Option<Spanned<String>>,
+    max_ttl: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct WrapperTable {
+    on_ask: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ExecTable {
+    landlock: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ResolverTable {
+    trusted_dirs: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ApproverTable {
+    unattended: bool,
+    passphrase: Option<Spanned<String>>,
+}
+
+/// A value that cannot stand, and where it stands.
+struct Complaint {
+    at: Range<usize>,
+    message: String,
+}
+
+fn complain<T>(value: &Spanned<T>, message: impl Into<String>) -> Complaint {
+    Complaint {
+        at: value.span(),
+        message: message.into(),
+    }
+}
+
+/// Reads the text of a configuration file over the defaults.
+pub(super) fn parse(path: &Path, text: &str, account: &Account) -> Result<Config, ConfigError> {
+    let complaint = match toml::from_str::<File>(text) {
+        Ok(file) => match apply(file, account) {
+            Ok(config) => {
+                return Ok(Config {
+                    source: Some(path.to_owned()),
+                    ..config
+                });
+            }
+            Err(complaint) => complaint,
+        },
+        Err(error) => Complaint {
+            at: error.span().unwrap_or(0..0),
+            message: error.message().replace('\n', " "),
+        },
+    };
+    let before = text
+        .as_bytes()
+        .get(..complaint.at.start)
+        .unwrap_or_default();
+    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    Err(ConfigError::Invalid {
+        path: path.to_owned(),
+        line,
+        message: complaint.message,
+    })
+}
+
+fn apply(file: File, account: &Account) -> Result<Config, Complaint> {
+    let mut config = Config::defaults(account);
+    if let Some(path) = &file.vault.path {
+        config.vault = absolute(path, account)?;
+    }
+    if let Some(text) = &file.vault.max_ttl {
+        config.max_ttl = ttl(text)?;
+        config.default_ttl = config.default_ttl.min(config.max_ttl);
+    }
+    if let Some(text) = &file.vault.default_ttl {
+        config.default_ttl = ttl(text)?;
+        if config.default_ttl > config.max_ttl {
+            let message = format!(
+                "vault.default_ttl is longer than vault.max_ttl, {}",
+                config.max_ttl
+            );
+            return Err(complain(text, message));
+        }
+    }
+    if let Some(on_ask) = &file.wrapper.on_ask {
+        check_on_ask(on_ask)?;
+    }
+    if let Some(landlock) = &file.exec.landlock {
+        config.landlock = mode(landlock)?;
+    }
+    for directory in &file.resolver.trusted_dirs {
+        config
+            .trusted_directories
+            .push(absolute(directory, account)?);
+    }
+    config.unattended = file.approver.unattended;
+    if let Some(hash) = file.approver.passphrase {
+        config.passphrase = Some(passphrase(&hash)?);
+    }
+    Ok(config)
+}
+
+/// Reads a path that is absolute, or below the home directory of the password database.
+fn absolute(value: &Spanned<String>, account: &Account) -> Result<PathBuf, Complaint> {
+    let text = value.get_ref();
+    let path = match text.strip_prefix("~/") {
+        Some(below) => account.home.join(below),
+        None => PathBuf::from(text),
+    };
+    let odd = path
+        .components()
+        .any(|component| component == Component::ParentDir);
+    if !path.is_absolute() || path.parent().is_none() || odd || text.contains('\0') {
+        let message = format!("'{text}' is not an absolute path, or one below '~/', without '..'");
+        return Err(complain(value, message));
+    }
+    Ok(path)
+}
+
+fn ttl(value: &Spanned<String>) -> Result<Ttl, Complaint> {
+    let seconds =
+        duration::parse(value.get_ref()).map_err(|error| complain(value, error.to_string()))?;
+    Ttl::from_seconds(seconds).map_err(|error| complain(value, error.to_string()))
+}
+
+fn check_on_ask(value: &Spanned<String>) -> Result<(), Complaint> {
+    match value.get_ref().as_str() {
+        "refuse" => Ok(()),
+        "request" | "wait" => Err(complain(
+            value,
+            "this version can only refuse: wrapper.on_ask = \"refuse\"",
+        )),
+        other => Err(complain(
+            value,
+            format!("'{other}' is not a value of wrapper.on_ask"),
+        )),
+    }
+}
+
+fn mode(value: &Spanned<String>) -> Result<Mode, Complaint> {
+    match value.get_ref().as_str() {
+        "auto" => Ok(Mode::Auto),
+        "required" => Ok(Mode::Required),
+        "off" => Ok(Mode::Off),
+        other => Err(complain(
+            value,
+            format!("'{other}' is not a value of exec.landlock; it is auto, required or off"),
+        )),
+    }
+}
+
+fn passphrase(value: &Spanned<String>) -> Result<PassphraseHash, Complaint> {
+    let text = value.get_ref();
+    if text.starts_with("$argon2id$") && text.is_ascii() {
+        Ok(PassphraseHash(text.clone()))
+    } else {
+        Err(complain(
+            value,
+            "approver.passphrase is not an argon2id hash; 'pvm init' makes one",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let account = Account {
+            uid: 1,
+            name: "a".into(),
+            home: PathBuf::from("/home/a"),
+        };
+        parse(Path::new("/p.toml"), text, &account).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        let config = read("").unwrap();
+        assert_eq!(
+            config.vault,
+            PathBuf::from("/home/a/.local/share/pvm/vault.db")
+        );
+        assert_eq!(
+            (config.default_ttl, config.max_ttl),
+            (Ttl::minutes(30), Ttl::minutes(480))
+        );
+        assert_eq!(config.landlock, Mode::Auto);
+        assert!(!config.unattended && config.passphrase.is_none());
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let config = read(
+            "[vault]\npath = \"~/v.db\"\ndefault_ttl = \"5m\"\nmax_ttl = \"1h\"\n\
+             [wrapper]\non_ask = \"refuse\"\n[exec]\nlandlock = \"required\"\n\
+             [resolver]\ntrusted_dirs = [\"/opt/brew\"]\n\
+             [approver]\nunattended = true\npassphrase = \"$argon2id$x\"\n",
+        )
+        .unwrap();
+        assert_eq!(config.vault, PathBuf::from("/home/a/v.db"));
+        assert_eq!(
+            (config.default_ttl, config.max_ttl),
+            (Ttl::minutes(5), Ttl::minutes(60))
+        );
+        assert_eq!(config.landlock, Mode::Required);
+        assert_eq!(config.trusted_directories, [PathBuf::from("/opt/brew")]);
+        assert!(config.unattended);
+        assert_eq!(config.passphrase.unwrap().as_str(), "$argon2id$x");
+    }
+
+    #[test]
+    fn p_d83_what_is_not_understood_is_an_error_with_its_line() {
+        for (text, line) in [
+            ("[vault]\npth = \"/v\"", 2),
+            ("\n\n[serve]\nlisten = \"x\"", 3),
+            ("[vault]\npath = \"v.db\"", 2),
+            ("[vault]\npath = \"/a/../v.db\"", 2),
+            ("[vault]\npath = \"/\"", 2),
+            ("[vault]\n\nmax_ttl = \"0s\"", 3),
+            ("[vault]\nmax_ttl = \"1M\"", 2),
+            ("[vault]\nmax_ttl = \"10m\"\ndefault_ttl = \"1h\"", 3),
+            ("[wrapper]\non_ask = \"wait\"", 2),
+            ("[exec]\nlandlock = \"maybe\"", 2),
+            ("[exec]\nlandlock = 1", 2),
+            ("[approver]\npassphrase = \"secret\"", 2),
+            ("[approver]\nunattended = \"yes\"", 2),
+            ("a = = b", 1),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(
+                error.starts_with(&format!("/p.toml:{line}: ")),
+                "{text:?}: {error}"
+            );
+            assert!(!error.contains('\n'), "{error:?}");
+        }
+    }
+}

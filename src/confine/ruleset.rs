@@ -1,0 +1,132 @@
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+};
+use nix::errno::Errno;
+
+use super::{Right, Rule};
+use crate::model::confinement::Level;
+
+/// The newest Landlock that the crate knows; what the kernel lacks of it is left out.
+const NEWEST: ABI = ABI::V9;
+const NEWEST_NUMBER: u32 = 9;
+
+/// Why a command cannot be confined.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfineError {
+    #[error("this kernel has no Landlock ({0})")]
+    Unavailable(&'static str),
+    #[error("cannot build the Landlock ruleset: {0}")]
+    Ruleset(#[from] RulesetError),
+    #[error("the kernel did not enforce the Landlock ruleset")]
+    NotEnforced,
+    #[error("the kernel let a removal through that the Landlock ruleset forbids")]
+    CanaryDied,
+    #[error("cannot tell whether the Landlock ruleset is in force: {}", .0.desc())]
+    CanaryUnclear(Errno),
+}
+
+/// Returns the Landlock ABI of the running kernel, or why there is none.
+#[expect(
+    unsafe_code,
+    reason = "the crate does not tell the ABI before it restricts"
+)]
+pub(crate) fn kernel_abi() -> Result<u32, ConfineError> {
+    const VERSION: u32 = 1;
+    // SAFETY: a null attribute of size zero with this flag only asks for the version.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            std::ptr::null::<libc::c_void>(),
+            0_usize,
+            VERSION,
+        )
+    };
+    match u32::try_from(answer) {
+        Ok(abi) if abi > 0 => Ok(abi),
+        _ if Errno::last() == Errno::EOPNOTSUPP => Err(ConfineError::Unavailable(
+            "it is built in but not enabled: add landlock to lsm=",
+        )),
+        _ => Err(ConfineError::Unavailable(
+            "it needs Linux 5.13 with Landlock built in",
+        )),
+    }
+}
+
+/// A ruleset that is built and not yet in force.
+#[derive(Debug)]
+pub(crate) struct Ruleset {
+    created: RulesetCreated,
+    level: Level,
+}
+
+/// What the recipe for `rm` cannot do without: all of it is in the first ABI.
+fn required() -> BitFlags<AccessFs> {
+    let mut rights = AccessFs::from_all(ABI::V1);
+    rights.remove(AccessFs::from_read(ABI::V1));
+    rights
+}
+
+/// Everything else that changes files. Reading and executing stay open: `rm` needs its libraries.
+fn wanted() -> BitFlags<AccessFs> {
+    let mut rights = AccessFs::from_all(NEWEST);
+    rights.remove(AccessFs::from_read(NEWEST));
+    rights
+}
+
+fn rights(right: Right) -> BitFlags<AccessFs> {
+    match right {
+        Right::RemoveEntries => AccessFs::RemoveFile.into(),
+        Right::RemoveDirectories => AccessFs::RemoveDir.into(),
+        Right::RemoveAll => AccessFs::RemoveFile | AccessFs::RemoveDir,
+    }
+}
+
+impl Ruleset {
+    /// Builds the ruleset with these rules; nothing is restricted yet.
+    pub(crate) fn build<'a>(
+        rules: impl IntoIterator<Item = Rule<'a>>,
+    ) -> Result<Self, ConfineError> {
+        let abi = kernel_abi()?;
+        let mut created = landlock::Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(required())?
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(wanted())?
+            .handle_access(AccessNet::from_all(NEWEST))?
+            .scope(Scope::from_all(NEWEST))?
+            .create()?
+            .set_compatibility(CompatLevel::HardRequirement);
+        for rule in rules {
+            created = created.add_rule(PathBeneath::new(rule.directory, rights(rule.right)))?;
+        }
+        let level = if abi >= NEWEST_NUMBER {
+            Level::Full { abi }
+        } else {
+            Level::Partial { abi }
+        };
+        Ok(Self { created, level })
+    }
+
+    pub(crate) fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Restricts this process for good, and makes `canary` prove it: removing that file must be
+    /// refused by the kernel.
+    ///
+    /// Only the calling thread is restricted, so there must be no other.
+    pub(crate) fn enforce(
+        self,
+        canary: impl FnOnce() -> Result<(), Errno>,
+    ) -> Result<(), ConfineError> {
+        if self.created.restrict_self()?.ruleset == RulesetStatus::NotEnforced {
+            return Err(ConfineError::NotEnforced);
+        }
+        match canary() {
+            Err(Errno::EACCES) => Ok(()),
+            Ok(()) => Err(ConfineError::CanaryDied),
+            Err(error) => Err(ConfineError::CanaryUnclear(error)),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! `sudo` for AI agents: a command that can destroy something runs only under a grant that a
+//! person gave, and leaves a record that cannot be quietly edited.
+
+mod audit;
+mod broker;
+mod cli;
+mod config;
+mod confine;
+mod entry;
+mod failure;
+mod model;
+mod policy;
+mod sys;
+mod text;
+mod tool;
+mod vault;
+mod wrapper;
+
+pub use entry::start;
+pub use sys::start::arguments;

@@ -1,0 +1,12 @@
+//! Values and their rules. No input or output happens here.
+
+pub(crate) mod action;
+pub(crate) mod agent;
+pub(crate) mod confinement;
+pub(crate) mod grant;
+pub(crate) mod id;
+pub(crate) mod operation;
+pub(crate) mod protected;
+pub(crate) mod request;
+pub(crate) mod scope;
+pub(crate) mod time;

@@ -1,0 +1,13 @@
+//! The operating system: the only home of nix, libc and unsafe code.
+
+pub(crate) mod account;
+pub(crate) mod clock;
+pub(crate) mod env;
+pub(crate) mod exec;
+pub(crate) mod fs;
+pub(crate) mod mounts;
+pub(crate) mod path;
+pub(crate) mod process;
+pub(crate) mod random;
+pub(crate) mod start;
+pub(crate) mod trust;

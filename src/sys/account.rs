@@ -1,0 +1,51 @@
+use std::path::PathBuf;
+
+use nix::unistd::{Uid, User};
+
+/// Who a user is, by the password database and not by the environment (ENV-12).
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    pub(crate) uid: u32,
+    pub(crate) name: String,
+    pub(crate) home: PathBuf,
+}
+
+/// Why the calling user has no usable entry in the password database.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AccountError {
+    #[error("cannot look up uid {0} in the password database: {1}")]
+    Lookup(u32, nix::Error),
+    #[error("uid {0} is not in the password database")]
+    Unknown(u32),
+    #[error("the home directory of uid {0} is not an absolute path")]
+    Home(u32),
+}
+
+/// Returns the account of the effective user.
+pub(crate) fn own() -> Result<Account, AccountError> {
+    let uid = Uid::effective();
+    let user = User::from_uid(uid)
+        .map_err(|error| AccountError::Lookup(uid.as_raw(), error))?
+        .ok_or(AccountError::Unknown(uid.as_raw()))?;
+    if !user.dir.is_absolute() {
+        return Err(AccountError::Home(uid.as_raw()));
+    }
+    Ok(Account {
+        uid: uid.as_raw(),
+        name: user.name,
+        home: user.dir,
+    })
+}
+
+/// Returns every home directory in the password database that a person could have.
+pub(crate) fn homes() -> Vec<PathBuf> {
+    let Ok(table) = std::fs::read_to_string("/etc/passwd") else {
+        return Vec::new();
+    };
+    let home = |line: &str| line.split(':').nth(5).map(PathBuf::from);
+    table
+        .lines()
+        .filter_map(home)
+        .filter(|path| path.is_absolute())
+        .collect()
+}

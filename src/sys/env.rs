@@ -1,0 +1,95 @@
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use super::account::Account;
+
+/// Where the real command looks for programs of its own.
+pub(crate) const SAFE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What the real command may know of the caller's environment. Everything else is dropped: an
+/// allow-list cannot miss a variable that is invented later (ENV-10).
+const KEPT: [&str; 13] = [
+    "TERM",
+    "COLORTERM",
+    "NO_COLOR",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_COLLATE",
+    "LC_CTYPE",
+    "LC_MESSAGES",
+    "LC_NUMERIC",
+    "LC_TIME",
+    "COLUMNS",
+    "LINES",
+];
+
+/// Returns a variable of the caller's environment as bytes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where the environment is read"
+)]
+pub(crate) fn bytes(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// Returns a variable of the caller's environment when it is set, not empty and UTF-8.
+pub(crate) fn text(name: &str) -> Option<String> {
+    bytes(name)
+        .and_then(|value| value.into_string().ok())
+        .filter(|value| !value.is_empty())
+}
+
+/// Returns the names of all variables that are set.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where the environment is read"
+)]
+pub(crate) fn names() -> Vec<OsString> {
+    std::env::vars_os().map(|(name, _)| name).collect()
+}
+
+/// Returns the environment for the real command: each name once, values that cannot name a file.
+pub(crate) fn rebuilt(account: &Account) -> Vec<CString> {
+    let mut fixed = vec![("PATH", OsStr::new(SAFE_PATH))];
+    fixed.push(("HOME", account.home.as_os_str()));
+    fixed.push(("USER", OsStr::new(&account.name)));
+    fixed.push(("LOGNAME", OsStr::new(&account.name)));
+    let kept: Vec<(&str, OsString)> = KEPT
+        .into_iter()
+        .filter_map(|name| bytes(name).map(|value| (name, value)))
+        .filter(|(_, value)| names_no_file(value.as_bytes()))
+        .collect();
+    fixed
+        .into_iter()
+        .chain(kept.iter().map(|(name, value)| (*name, value.as_os_str())))
+        .filter_map(|(name, value)| {
+            CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
+        })
+        .collect()
+}
+
+/// A locale with a slash is a path to load (ENV-15), and `%` is for NLSPATH.
+fn names_no_file(value: &[u8]) -> bool {
+    let locale_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-+@,:=".contains(byte);
+    value.len() <= 256 && value.iter().all(locale_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn env_15_a_value_that_names_a_file_is_dropped() {
+        assert!(names_no_file(b"de_DE.UTF-8"));
+        for value in [
+            &b"/tmp/locale"[..],
+            b"../x",
+            b":/etc/shadow",
+            b"%s",
+            b"a\nb",
+        ] {
+            assert!(!names_no_file(value));
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! Which program a name stands for, and whether it can be trusted to be that program.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use super::env::SAFE_PATH;
+use crate::model::operation::FileIdentity;
+
+const MOST_LINKS: usize = 40;
+
+/// Why a program is not trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Distrust {
+    Owner { path: PathBuf, uid: u32 },
+    Writable { path: PathBuf, mode: u32 },
+    RaisesPrivileges,
+    Script,
+    NotAProgram,
+    Unreadable { path: PathBuf, error: String },
+}
+
+impl fmt::Display for Distrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Owner { path, uid } => {
+                write!(f, "{} belongs to uid {uid}, not to root", path.display())
+            }
+            Self::Writable { path, mode } => {
+                write!(
+                    f,
+                    "{} can be written by others (mode {mode:04o})",
+                    path.display()
+                )
+            }
+            Self::RaisesPrivileges => f.write_str("it is setuid, setgid or has capabilities"),
+            Self::Script => f.write_str("it is a script"),
+            Self::NotAProgram => f.write_str("it is not an ELF program"),
+            Self::Unreadable { path, error } => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+/// A program found by name on a search path.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// Where the search found it.
+    pub(crate) hit: PathBuf,
+    /// The file itself, after every link; this is what is executed.
+    pub(crate) program: PathBuf,
+    pub(crate) distrust: Option<Distrust>,
+}
+
+/// What a search for the real command came to.
+#[derive(Clone, Debug)]
+pub(crate) enum Search {
+    Trusted(TrustedProgram),
+    /// The first hit is not trusted: somebody put it there, or nobody said that it may be.
+    Hijacked {
+        found: Found,
+        instead: Option<PathBuf>,
+    },
+    NotFound,
+}
+
+/// A program whose file and every directory above it only root, or whom root or the
+/// configuration trusts, can change.
+#[derive(Clone, Debug)]
+pub(crate) struct TrustedProgram {
+    path: PathBuf,
+}
+
+impl TrustedProgram {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Searches for programs and judges them.
+#[derive(Clone, Debug)]
+pub(crate) struct Searcher {
+    /// pvm itself, which is skipped under any name (ARG-08).
+    pub(crate) own: FileIdentity,
+    pub(crate) trusted_directories: Vec<PathBuf>,
+}
+
+impl Searcher {
+    /// A trusted directory is trusted under the name it was given and under its canonical one.
+    pub(crate) fn new(own: FileIdentity, trusted: &[PathBuf]) -> Self {
+        let canonical = trusted
+            .iter()
+            .filter_map(|path| super::path::canonical(path).ok());
+        Self {
+            own,
+            trusted_directories: trusted.iter().cloned().chain(canonical).collect(),
+        }
+    }
+
+    /// Finds the real `name`: the first one on the search path that is not pvm, if it is trusted.
+    pub(crate) fn search(&self, name: &str, search_path: Option<&OsStr>) -> Search {
+        let safe = OsStr::new(SAFE_PATH);
+        let search_path = search_path.filter(|path| !path.is_empty()).unwrap_or(safe);
+        let Some(found) = self.hits(name, search_path).next() else {
+            return Search::NotFound;
+        };
+        if found.distrust.is_none() {
+            return Search::Trusted(TrustedProgram {
+                path: found.program,
+            });
+        }
+        let instead = self.hits(name, safe).find(|other| other.distrust.is_none());
+        Search::Hijacked {
+            found,
+            instead: instead.map(|other| other.program),
+        }
+    }
+
+    /// Returns every program of that name on the search path with its verdict, pvm left out.
+    pub(crate) fn hits(&self, name: &str, search_path: &OsStr) -> impl Iterator<Item = Found> {
+        // Empty and relative entries mean the working directory, which is the agent's (ENV-01).
+        let absolute: Vec<PathBuf> = std::env::split_paths(search_path)
+            .filter(|entry| entry.is_absolute())
+            .collect();
+        let joined = std::env::join_paths(absolute).unwrap_or_default();
+        let hits: Vec<PathBuf> = if joined.is_empty() {
+            Vec::new()
+        } else {
+            which::which_in_all(name, Some(joined), "/")
+                .map(Iterator::collect)
+                .unwrap_or_default()
+        };
+        hits.into_iter()
+            .filter(|hit| !self.is_own(hit))
+            .map(|hit| self.judge(hit))
+    }
+
+    fn is_own(&self, hit: &Path) -> bool {
+        fs::metadata(hit).is_ok_and(|status| {
+            FileIdentity {
+                device: status.dev(),
+                inode: status.ino(),
+            } == self.own
+        })
+    }
+
+    /// Follows the links of `hit` and judges every step.
+    pub(crate) fn judge(&self, hit: PathBuf) -> Found {
+        match self.follow(&hit) {
+            Ok(program) => {
+                let distrust = self.judge_file(&program).err();
+                Found {
+                    hit,
+                    program,
+                    distrust,
+                }
+            }
+            Err(distrust) => Found {
+                program: hit.clone(),
+                hit,
+                distrust: Some(distrust),
+            },
+        }
+    }
+
+    /// Follows links one at a time: who can change one of them can change the program.
+    fn follow(&self, hit: &Path) -> Result<PathBuf, Distrust> {
+        let mut path = hit.to_owned();
+        let mut judged = BTreeSet::new();
+        for _ in 0..MOST_LINKS {
+            let Some((prefix, target)) = first_link(&path)? else {
+                self.judge_directories(&path, &mut judged)?;
+                return Ok(path);
+            };
+            self.judge_directories(&prefix, &mut judged)?;
+            let rest = path
+                .strip_prefix(&prefix)
+                .unwrap_or(Path::new(""))
+                .to_owned();
+            let base = prefix.parent().unwrap_or(Path::new("/"));
+            path = without_dots(&base.join(target).join(rest));
+        }
+        Err(unreadable(hit, &io::Error::from_raw_os_error(libc::ELOOP)))
+    }
+
+    fn judge_directories(
+        &self,
+        path: &Path,
+        judged: &mut BTreeSet<PathBuf>,
+    ) -> Result<(), Distrust> {
+        for directory in path.ancestors().skip(1) {
+            if self.above_a_trusted_directory(path, directory)
+                || !judged.insert(directory.to_owned())
+            {
+                continue;
+            }
+            let status = fs::symlink_metadata(directory).map_err(|e| unreadable(directory, &e))?;
+            self.judge_owner(directory, &status)?;
+        }
+        Ok(())
+    }
+
+    /// What lies above a directory that the configuration trusts was that person's to judge.
+    fn above_a_trusted_directory(&self, path: &Path, directory: &Path) -> bool {
+        self.trusted_directories
+            .iter()
+            .any(|trusted| path.starts_with(trusted) && !directory.starts_with(trusted))
+    }
+
+    fn judge_file(&self, program: &Path) -> Result<(), Distrust> {
+        let status = fs::symlink_metadata(program).map_err(|error| unreadable(program, &error))?;
+        if status.file_type().is_block_device() || !status.is_file() {
+            return Err(Distrust::NotAProgram);
+        }
+        self.judge_owner(program, &status)?;
+        if status.mode() & 0o6000 != 0 || has_capabilities(program) {
+            return Err(Distrust::RaisesPrivileges);
+        }
+        match first_bytes(program).map_err(|error| unreadable(program, &error))? {
+            [0x7f, b'E', b'L', b'F'] => Ok(()),
+            [b'#', b'!', ..] => Err(Distrust::Script),
+            _ => Err(Distrust::NotAProgram),
+        }
+    }
+
+    fn judge_owner(&self, path: &Path, status: &Metadata) -> Result<(), Distrust> {
+        let vouched_for = self
+            .trusted_directories
+            .iter()
+            .any(|trusted| path.starts_with(trusted));
+        if status.uid() != 0 && !(vouched_for && self.owns_trusted(path, status.uid())) {
+            return Err(Distrust::Owner {
+                path: path.to_owned(),
+                uid: status.uid(),
+            });
+        }
+        let mode = status.permissions().mode() & 0o7777;
+        if mode & 0o022 != 0 && !status.is_symlink() {
+            return Err(Distrust::Writable {
+                path: path.to_owned(),
+                mode,
+            });
+        }
+        Ok(())
+    }
+
+    /// Inside a trusted directory its owner may own files; nobody else.
+    fn owns_trusted(&self, path: &Path, uid: u32) -> bool {
+        self.trusted_directories
+            .iter()
+            .filter(|trusted| path.starts_with(trusted))
+            .any(|trusted| fs::metadata(trusted).is_ok_and(|status| status.uid() == uid))
+    }
+}
+
+/// Returns the first component of `path` that is a link, and what it points to.
+fn first_link(path: &Path) -> Result<Option<(PathBuf, PathBuf)>, Distrust> {
+    let mut prefix = PathBuf::new();
+    for component in path.components() {
+        prefix.push(component);
+        let status = fs::symlink_metadata(&prefix).map_err(|error| unreadable(&prefix, &error))?;
+        if status.is_symlink() {
+            let target = fs::read_link(&prefix).map_err(|error| unreadable(&prefix, &error))?;
+            return Ok(Some((prefix, target)));
+        }
+    }
+    Ok(None)
+}
+
+/// Removes `.` and `..` from a path whose directories before each `..` are known to be no links.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                out.pop();
+            }
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Distrust {
+    Distrust::Unreadable {
+        path: path.to_owned(),
+        error: error.to_string(),
+    }
+}
+
+fn first_bytes(program: &Path) -> io::Result<[u8; 4]> {
+    let mut head = [0; 4];
+    File::open(program)?.read_exact(&mut head)?;
+    Ok(head)
+}
+
+#[expect(unsafe_code, reason = "nix has no getxattr")]
+fn has_capabilities(program: &Path) -> bool {
+    let Ok(name) = std::ffi::CString::new(program.as_os_str().as_bytes()) else {
+        return true;
+    };
+    // SAFETY: both names are C strings, and a null buffer of length zero asks for the size only.
+    let size = unsafe {
+        libc::getxattr(
+            name.as_ptr(),
+            c"security.capability".as_ptr(),
+            std::ptr::null_mut(),
+            0,
+        )
+    };
+    size > 0
+}
+
+/// Returns the program that this process runs, by the kernel's word.
+pub(crate) fn own_program() -> io::Result<PathBuf> {
+    let path = fs::read_link("/proc/self/exe")?;
+    let deleted: OsString = path.as_os_str().to_owned();
+    if deleted.as_bytes().ends_with(b" (deleted)") {
+        return Err(io::Error::other(
+            "the program was replaced while it ran; run it again",
+        ));
+    }
+    Ok(path)
+}
+
+/// Returns the identity of the program that this process runs.
+pub(crate) fn own_identity() -> io::Result<FileIdentity> {
+    let status = fs::metadata("/proc/self/exe")?;
+    Ok(FileIdentity {
+        device: status.dev(),
+        inode: status.ino(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn searcher() -> Searcher {
+        Searcher {
+            own: own_identity().unwrap(),
+            trusted_directories: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_system_rm_is_trusted() {
+        let search = searcher().search("rm", Some(OsStr::new("/usr/bin:/bin")));
+        assert!(matches!(search, Search::Trusted(_)), "{search:?}");
+    }
+
+    #[test]
+    fn env_01_02_and_04_only_absolute_entries_are_searched() {
+        for path in [":", "bin", "./bin", "::", "usr/bin:."] {
+            let search = searcher().search("rm", Some(OsStr::new(path)));
+            assert!(matches!(search, Search::NotFound), "{path}: {search:?}");
+        }
+        for path in [None, Some(OsStr::new(""))] {
+            assert!(matches!(searcher().search("rm", path), Search::Trusted(_)));
+        }
+    }
+
+    #[test]
+    fn dots_after_links_are_removed() {
+        assert_eq!(
+            without_dots(Path::new("/a/../b/./c")),
+            PathBuf::from("/b/c")
+        );
+        assert_eq!(without_dots(Path::new("/../b")), PathBuf::from("/b"));
+    }
+}

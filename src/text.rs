@@ -1,0 +1,5 @@
+//! Strings that people read.
+
+pub(crate) mod duration;
+pub(crate) mod escape;
+pub(crate) mod instant;

@@ -1,0 +1,182 @@
+use rusqlite::Connection;
+
+use super::VaultError;
+
+/// What makes the file a vault: "pvm1" as a number (`PRAGMA application_id`).
+const APPLICATION: i64 = 0x7076_6d31;
+
+/// Every step that a vault went through, the oldest first. Steps are appended, never changed.
+const MIGRATIONS: [&[&str]; 1] = [&[REQUESTS, VERDICTS, GRANTS, GRANTS_LIVE, AUDIT]];
+
+const REQUESTS: &str = "CREATE TABLE requests (
+    id TEXT NOT NULL PRIMARY KEY,
+    agent TEXT,
+    uid INTEGER NOT NULL CHECK (uid BETWEEN 0 AND 4294967295),
+    actions INTEGER NOT NULL CHECK (actions > 0),
+    scope_type TEXT NOT NULL CHECK (scope_type IN ('path', 'repository')),
+    scope BLOB NOT NULL CHECK (length(scope) > 0),
+    reason TEXT NOT NULL,
+    ttl_seconds INTEGER NOT NULL CHECK (ttl_seconds > 0),
+    filed_at INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'denied', 'expired', 'cancelled'))
+) STRICT, WITHOUT ROWID";
+
+const VERDICTS: &str = "CREATE TABLE verdicts (
+    request TEXT NOT NULL PRIMARY KEY REFERENCES requests (id),
+    decision TEXT NOT NULL CHECK (decision IN ('approve', 'deny')),
+    approver TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID";
+
+const GRANTS: &str = "CREATE TABLE grants (
+    id TEXT NOT NULL PRIMARY KEY,
+    request TEXT NOT NULL UNIQUE REFERENCES requests (id),
+    agent TEXT,
+    uid INTEGER NOT NULL CHECK (uid BETWEEN 0 AND 4294967295),
+    actions INTEGER NOT NULL CHECK (actions > 0),
+    scope_type TEXT NOT NULL CHECK (scope_type IN ('path', 'repository')),
+    scope BLOB NOT NULL CHECK (length(scope) > 0),
+    pin BLOB CHECK (length(pin) = 24),
+    reason TEXT NOT NULL,
+    issued_at INTEGER NOT NULL,
+    not_before INTEGER NOT NULL CHECK (not_before >= issued_at),
+    expires_at INTEGER NOT NULL CHECK (expires_at > not_before),
+    boot BLOB NOT NULL CHECK (length(boot) = 16),
+    boot_deadline INTEGER NOT NULL,
+    uses_left INTEGER CHECK (uses_left >= 0),
+    approved_by TEXT NOT NULL,
+    ended_at INTEGER,
+    ended_by TEXT CHECK (ended_by IN ('revoked', 'expired')),
+    CHECK ((ended_at IS NULL) = (ended_by IS NULL))
+) STRICT, WITHOUT ROWID";
+
+/// Grants are looked up by each ancestor of a path; ended ones cost nothing.
+const GRANTS_LIVE: &str =
+    "CREATE INDEX grants_live ON grants (scope, expires_at) WHERE ended_at IS NULL";
+
+const AUDIT: &str = "CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY CHECK (seq > 0),
+    at INTEGER NOT NULL,
+    uptime INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    decision TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    uid INTEGER NOT NULL,
+    pid INTEGER NOT NULL,
+    action TEXT,
+    detail BLOB NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT";
+
+#[expect(clippy::cast_possible_wrap, reason = "a handful of migrations")]
+const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Makes the schema in an empty database, in one transaction (DB-14).
+pub(super) fn create(connection: &Connection) -> Result<(), VaultError> {
+    connection.execute_batch("BEGIN EXCLUSIVE")?;
+    for statement in MIGRATIONS.iter().copied().flatten() {
+        connection.execute_batch(statement)?;
+    }
+    connection.pragma_update(None, "application_id", APPLICATION)?;
+    connection.pragma_update(None, "user_version", VERSION)?;
+    check(connection)?;
+    connection.execute_batch("COMMIT")?;
+    Ok(())
+}
+
+fn known_version(connection: &Connection) -> Result<i64, VaultError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > VERSION {
+        return Err(VaultError::NewerSchema {
+            found,
+            known: VERSION,
+        });
+    }
+    Ok(found)
+}
+
+/// Checks that the schema is word for word the one that pvm made: a trigger or a view that
+/// somebody smuggled in would act inside pvm's own transactions (DB-13, DB-15).
+pub(super) fn check(connection: &Connection) -> Result<(), VaultError> {
+    if known_version(connection)? != VERSION {
+        return Err(VaultError::StrangeSchema("it is not finished".to_owned()));
+    }
+    let mut expected = MIGRATIONS.iter().copied().flatten();
+    let mut statement =
+        connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let sql = row.get_ref(0)?.as_str().unwrap_or_default();
+        if expected.next().is_none_or(|known| *known != sql) {
+            let start: String = sql.chars().take(60).collect();
+            return Err(VaultError::StrangeSchema(start));
+        }
+    }
+    match expected.next() {
+        None => Ok(()),
+        Some(missing) => Err(VaultError::StrangeSchema(format!("it lacks {missing:.40}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        create(&connection).unwrap();
+        connection
+    }
+
+    #[test]
+    fn the_schema_that_was_made_is_the_one_expected() {
+        check(&made()).unwrap();
+    }
+
+    #[test]
+    fn db_13_a_newer_schema_is_refused() {
+        let connection = made();
+        connection
+            .pragma_update(None, "user_version", VERSION + 1)
+            .unwrap();
+        let error = check(&connection).unwrap_err();
+        assert!(matches!(error, VaultError::NewerSchema { found, .. } if found == VERSION + 1));
+    }
+
+    #[test]
+    fn db_15_a_trigger_a_view_and_another_index_are_refused() {
+        for smuggled in [
+            "CREATE TRIGGER t AFTER UPDATE ON grants BEGIN UPDATE grants SET uses_left = 9; END",
+            "CREATE VIEW v AS SELECT 1",
+            "CREATE INDEX i ON audit (at)",
+        ] {
+            let connection = made();
+            connection.execute_batch(smuggled).unwrap();
+            assert!(
+                matches!(check(&connection), Err(VaultError::StrangeSchema(_))),
+                "{smuggled}"
+            );
+        }
+    }
+
+    #[test]
+    fn db_16_a_value_of_the_wrong_type_is_refused_by_the_table() {
+        let connection = made();
+        let insert = "INSERT INTO requests VALUES ('a', NULL, 0, 1, 'path', x'2f61', '', 'never', 0, 'pending')";
+        assert!(connection.execute_batch(insert).is_err());
+        assert!(
+            connection
+                .execute_batch(&insert.replace("'never'", "60"))
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn an_empty_database_is_no_vault() {
+        let connection = Connection::open_in_memory().unwrap();
+        assert!(matches!(
+            check(&connection),
+            Err(VaultError::StrangeSchema(_))
+        ));
+    }
+}

@@ -1,0 +1,127 @@
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::broker::Refusal;
+use crate::failure::{ExitStatus, Failure};
+use crate::model::action::Action;
+use crate::model::grant::Shortfall;
+use crate::model::operation::Operation;
+use crate::model::scope::PathScope;
+use crate::model::time::Ttl;
+use crate::policy::evaluate::Denial;
+use crate::sys::{env, process};
+use crate::text::escape::{shell_word, shown};
+
+/// Returns what an agent reads when an operation was refused: what is missing, and the exact
+/// command with which a person can give it.
+pub(super) fn explain(refusal: &Refusal, action: Action, ttl: Ttl) -> Failure {
+    let denied =
+        |reason: String| Failure::new(ExitStatus::Denied, format!("permission denied: {reason}"));
+    match refusal {
+        Refusal::Denied(Denial::Protected { scope, what }) => denied(format!(
+            "{} is {what}, holds it, or lies in it",
+            path(scope)
+        ))
+        .hint("no grant reaches what belongs to pvm"),
+        Refusal::Denied(Denial::Uncovered {
+            scope,
+            others,
+            nearest,
+        }) => {
+            let mut failure = denied(format!("no active grant covers {}", path(scope)));
+            if *others > 0 {
+                let plural = if *others == 1 {
+                    "operand is"
+                } else {
+                    "operands are"
+                };
+                failure = failure.hint(format!("{others} more {plural} not covered; nothing ran"));
+            }
+            if let Some((id, shortfall)) = nearest {
+                failure = failure.hint(format!("grant {} {}", id.short(), why(*shortfall)));
+            }
+            failure.hint(grant_hint(action, scope, ttl))
+        }
+        Refusal::Mounted { scope, point } => denied(format!(
+            "{} is mounted at or below {}",
+            shown(point.as_os_str().as_bytes()),
+            path(scope)
+        ))
+        .hint("unmount it first; removal would reach into what is mounted"),
+        Refusal::Split { scope } => denied(format!(
+            "{} is the whole scope of its grant and goes alone",
+            path(scope)
+        ))
+        .hint("remove it in a command of its own, and the other operands in another"),
+        Refusal::UsedUp { grant } => denied(format!("grant {} has no use left", grant.id.short()))
+            .hint(grant_hint(action, &grant.scope, ttl)),
+        Refusal::NotGnu { program, why } => Failure::new(
+            ExitStatus::Failed,
+            format!(
+                "cannot confine {}: no Landlock, and it is not GNU rm",
+                program.display()
+            ),
+        )
+        .hint(format!("this kernel lacks Landlock: {why}")),
+    }
+}
+
+fn path(scope: &PathScope) -> String {
+    shown(scope.as_bytes())
+}
+
+fn grant_hint(action: Action, scope: &PathScope, ttl: Ttl) -> String {
+    let ttl = ttl.to_string().replace(' ', "");
+    let scope = shell_word(scope.as_bytes());
+    format!("a person can allow it:  pvm grant --op {action} --scope {scope} --ttl {ttl}")
+}
+
+fn why(shortfall: Shortfall) -> &'static str {
+    match shortfall {
+        Shortfall::OtherAgent => "covers it, for another agent",
+        Shortfall::OtherAction => "covers it, for another operation",
+        Shortfall::Revoked => "covered it and was revoked",
+        Shortfall::Expired => "covered it and has expired",
+        Shortfall::NotYet => "covers it and has not begun",
+        Shortfall::ClockSetBack => "covers it, but the clock was set back since it was given",
+        Shortfall::UsedUp => "covered it and has no use left",
+        Shortfall::Replaced => "covers it, but the directory it was pinned to was replaced",
+    }
+}
+
+/// Writes a failure to standard error: lines for people, or with `PVM_JSON=1` one JSON object.
+/// Nobody may be listening, which changes nothing.
+pub(super) fn print(failure: &Failure, program: &str, operation: Option<&Operation>) {
+    // No command follows, so a closed pipe may be an error instead of a death.
+    let _unchanged = process::ignore_broken_pipes();
+    let text = if env::text("PVM_JSON").as_deref() == Some("1") {
+        json(failure, operation)
+    } else {
+        failure.lines(program)
+    };
+    let _unheard = std::io::stderr().write_all(text.as_bytes());
+}
+
+fn json(failure: &Failure, operation: Option<&Operation>) -> String {
+    let decision = match failure.status {
+        ExitStatus::Denied | ExitStatus::Usage => "denied",
+        _ => "error",
+    };
+    let scopes: Vec<String> = operation
+        .map(|operation| {
+            operation
+                .targets
+                .iter()
+                .map(|target| path(&target.scope))
+                .collect()
+        })
+        .unwrap_or_default();
+    let object = serde_json::json!({
+        "decision": decision,
+        "reason": failure.message,
+        "request_id": null,
+        "scopes": scopes,
+        "hint": failure.hints.join("; "),
+    });
+    format!("{object}\n")
+}
