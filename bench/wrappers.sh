@@ -75,9 +75,6 @@ make_prefix() {
 [vault]
 path = "$prefix/vault/vault.db"
 
-[permissions]
-audit_directory = "$prefix/audit"
-
 [exec]
 landlock = "$landlock"
 

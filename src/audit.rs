@@ -4,6 +4,7 @@ pub(crate) mod chain;
 pub(crate) mod entry;
 pub(crate) mod event;
 mod log;
+pub(crate) mod pages;
 pub(crate) mod verify;
 
 pub(crate) use log::{EntryRef, Recorded, Writing, begin, head};

@@ -1,10 +1,12 @@
 //! The only code that changes state: it turns operations into decisions and verdicts into grants,
 //! and records both.
 
+mod confinement;
 mod decide;
 pub(crate) mod exec;
 mod grant;
 mod permit;
+mod record;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +22,7 @@ use crate::sys::path::PathError;
 use crate::sys::random::RandomError;
 use crate::vault::{Use, Vault, VaultError};
 
+pub(crate) use crate::policy::evaluate::Denial;
 pub(crate) use decide::{Attempt, Refusal, Ruling};
 pub(crate) use grant::{Asked, GrantError, Selection};
 pub(crate) use permit::{Permit, RemovalWords};
@@ -66,6 +69,8 @@ pub(crate) enum BrokerError {
     Confine(#[from] ConfineError),
     #[error("cannot look at {}: {reason}", .path.display())]
     Path { path: PathBuf, reason: PathError },
+    #[error("cannot tell which program this is: {0}")]
+    Program(std::io::Error),
     #[error("cannot read the mount table: {0}")]
     Mounts(std::io::Error),
     #[error("cannot prepare the process: {0}")]
@@ -84,6 +89,9 @@ impl BrokerError {
             }
             Self::Vault(VaultError::NewerSchema { .. }) => Some("install a newer pvm"),
             Self::Vault(VaultError::Busy(_)) => Some("try again; if it stays so:  pvm doctor"),
+            Self::Vault(VaultError::StrangeValue(_)) => {
+                Some("see where the trail was changed:  pvm audit verify")
+            }
             Self::Clock(_) => Some("set the clock of this machine"),
             Self::Confine(_) => Some("see what the kernel has:  pvm doctor"),
             _ => None,
@@ -133,10 +141,23 @@ impl Broker {
         }
         let event = Event::new(Kind::Config, Outcome::Granted, by)
             .text(Field::Note, "the vault was made")
-            .path(Field::Cwd, self.vault.path());
+            .path(Field::File, self.vault.path());
         let entry = writing.append(&event, &now)?;
         writing.commit(entry, ())?;
         Ok(())
+    }
+
+    /// Records that a person changes the configuration.
+    pub(crate) fn record_configuration(
+        &self,
+        by: &Agent,
+        file: &Path,
+        change: &str,
+    ) -> Result<(), BrokerError> {
+        let event = Event::new(Kind::Config, Outcome::Granted, by)
+            .text(Field::Note, change)
+            .path(Field::File, file);
+        self.record(&event)
     }
 
     pub(crate) fn vault(&self) -> &Vault {

@@ -1,10 +1,19 @@
 //! What runs as `pvm`: one file a subcommand, with its arguments, its help text and its function.
 
+mod audit;
+mod backup;
 mod check;
+mod completions;
+mod config;
 mod context;
+mod demo;
+mod doctor;
 mod grant;
+mod init;
+mod man;
 mod output;
 mod person;
+mod resolve;
 mod revoke;
 mod scope;
 mod status;
@@ -23,8 +32,8 @@ use output::Stop;
 /// Permission vending machine: sudo for AI agents
 ///
 /// A command that can destroy something runs only under a grant that a person gave: for an agent,
-/// an operation, a path and a time. Every decision is recorded in a trail that cannot be quietly
-/// edited.
+/// an operation, a path and a time. Every decision is an entry in a hash-chained
+/// trail.
 #[derive(Debug, Parser)]
 #[command(
     name = "pvm",
@@ -39,20 +48,34 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
 enum Verb {
+    Init(init::Init),
     Grant(grant::Grant),
     Check(check::Check),
     Status(status::Status),
     Revoke(revoke::Revoke),
+    Resolve(resolve::Resolve),
+    Config(config::Config),
+    Doctor(doctor::Doctor),
+    Backup(backup::Backup),
+    Audit(audit::Audit),
+    Demo(demo::Demo),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// Runs `pvm`, and returns its exit status.
 pub(crate) fn run(argv: &[OsString]) -> ExitStatus {
     fs::keep_new_files_private();
     if let Err(error) = process::open_closed_standard_streams()
-        .and_then(|()| process::ignore_broken_pipes().map(|_| ()))
+        .and_then(|()| process::ignore_broken_pipes())
+        .and_then(|_| process::ignore_file_size_signal())
     {
         return report(&Failure::internal(error));
+    }
+    if let Some(status) = completions::answer(argv) {
+        return status;
     }
     let cli = match Cli::try_parse_from(argv) {
         Ok(cli) => cli,
@@ -67,10 +90,19 @@ pub(crate) fn run(argv: &[OsString]) -> ExitStatus {
 
 fn dispatch(verb: Verb) -> Result<ExitStatus, Stop> {
     match verb {
+        Verb::Init(verb) => verb.run(&Context::load()?),
         Verb::Grant(verb) => verb.run(&Context::load()?),
         Verb::Check(verb) => verb.run(&Context::load()?),
         Verb::Status(verb) => verb.run(&Context::load()?),
         Verb::Revoke(verb) => verb.run(&Context::load()?),
+        Verb::Resolve(verb) => verb.run(&Context::load()?),
+        Verb::Config(verb) => verb.run(),
+        Verb::Doctor(verb) => verb.run(),
+        Verb::Backup(verb) => verb.run(&Context::load()?),
+        Verb::Audit(verb) => verb.run(&Context::load()?),
+        Verb::Demo(verb) => verb.run(),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Man(verb) => verb.run(),
     }
 }
 

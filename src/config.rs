@@ -2,8 +2,10 @@
 //! that was not understood in full is an error, and nothing runs on it.
 
 mod file;
+pub(crate) mod template;
 
 use std::fmt;
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -64,6 +66,8 @@ pub(crate) enum ConfigError {
         path: PathBuf,
         error: std::io::Error,
     },
+    #[error("{path} is larger than {LARGEST_FILE} bytes", path = .0.display())]
+    TooLarge(PathBuf),
     #[error(transparent)]
     Account(#[from] AccountError),
     #[error("cannot tell which program this is: {0}")]
@@ -101,14 +105,76 @@ pub(crate) fn places(program: &Path, account: &Account) -> Vec<Place> {
     places
 }
 
+/// Returns the places of this installation and this user, and the user.
+pub(crate) fn own_places() -> Result<(Vec<Place>, Account), ConfigError> {
+    let account = account::own()?;
+    let program = trust::own_program().map_err(ConfigError::Program)?;
+    Ok((places(&program, &account), account))
+}
+
+impl Place {
+    /// Reads the file that stands here, if one does.
+    pub(crate) fn look(&self, account: &Account) -> Result<Option<Config>, ConfigError> {
+        match self.text()? {
+            Some(text) => file::parse(&self.path, &text, account).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns the text of the file that stands here, if its owner and mode let it be believed.
+    pub(crate) fn text(&self) -> Result<Option<String>, ConfigError> {
+        let own = [0, process::uid()];
+        let owners = if self.root_only { &own[..1] } else { &own[..] };
+        let file = match fs::open_trusted(&self.path, owners) {
+            Ok(file) => file,
+            Err(suspicion) if suspicion.is_missing() => return Ok(None),
+            Err(suspicion) => return Err(suspicion.into()),
+        };
+        fs::check_directories_above(&self.path)?;
+        read(&self.path, file).map(Some)
+    }
+}
+
+/// Reads a file as a configuration wherever it stands and whoever wrote it: a draft.
+pub(crate) fn examine(path: &Path, account: &Account) -> Result<Config, ConfigError> {
+    let file = File::open(path).map_err(|error| ConfigError::Read {
+        path: path.to_owned(),
+        error,
+    })?;
+    file::parse(path, &read(path, file)?, account)
+}
+
+/// A file that is cut off would lose its last lines, and what they forbid.
+fn read(path: &Path, file: File) -> Result<String, ConfigError> {
+    let mut bytes = Vec::new();
+    file.take(LARGEST_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| ConfigError::Read {
+            path: path.to_owned(),
+            error,
+        })?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST_FILE) {
+        return Err(ConfigError::TooLarge(path.to_owned()));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error
+            .as_bytes()
+            .iter()
+            .take(error.utf8_error().valid_up_to());
+        ConfigError::Invalid {
+            path: path.to_owned(),
+            line: 1 + good.filter(|byte| **byte == b'\n').count(),
+            message: "this is not UTF-8".to_owned(),
+        }
+    })
+}
+
 impl Config {
     /// Reads the configuration of this installation and this user.
     pub(crate) fn load() -> Result<(Self, Account), ConfigError> {
-        let account = account::own()?;
-        let program = trust::own_program().map_err(ConfigError::Program)?;
-        for place in places(&program, &account) {
-            if let Some(text) = read(&place)? {
-                let config = file::parse(&place.path, &text, &account)?;
+        let (places, account) = own_places()?;
+        for place in &places {
+            if let Some(config) = place.look(&account)? {
                 return Ok((config, account));
             }
         }
@@ -129,26 +195,6 @@ impl Config {
             passphrase: None,
         }
     }
-}
-
-fn read(place: &Place) -> Result<Option<String>, ConfigError> {
-    let path = &place.path;
-    let own = [0, process::uid()];
-    let owners = if place.root_only { &own[..1] } else { &own[..] };
-    let file = match fs::open_trusted(path, owners) {
-        Ok(file) => file,
-        Err(suspicion) if suspicion.is_missing() => return Ok(None),
-        Err(suspicion) => return Err(suspicion.into()),
-    };
-    fs::check_directories_above(path)?;
-    let mut text = String::new();
-    file.take(LARGEST_FILE)
-        .read_to_string(&mut text)
-        .map_err(|error| ConfigError::Read {
-            path: path.clone(),
-            error,
-        })?;
-    Ok(Some(text))
 }
 
 #[cfg(test)]

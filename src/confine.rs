@@ -8,12 +8,13 @@ use std::os::fd::BorrowedFd;
 
 pub(crate) use ruleset::{ConfineError, Ruleset, kernel_abi};
 
-/// What a rule permits below its directory.
+/// What a rule permits to be removed below its directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Right {
-    RemoveEntries,
-    RemoveDirectories,
-    RemoveAll,
+    /// Everything but directories.
+    Entries,
+    Directories,
+    Both,
 }
 
 /// One rule: a directory, held open, and what may happen below it.

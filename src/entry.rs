@@ -97,7 +97,7 @@ mod tests {
         for argv0 in none {
             assert_eq!(name(argv0), None, "{}", argv0.escape_ascii());
         }
-        assert_eq!(name(&[b'a'; 128 * 1024]), None);
+        assert_eq!(name(vec![b'a'; 128 * 1024].as_slice()), None);
         assert_eq!(name(b"./x/safe-rm"), Some("safe-rm"));
         assert_eq!(name(b"pvm"), Some("pvm"));
     }

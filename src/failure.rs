@@ -6,8 +6,10 @@ pub(crate) enum ExitStatus {
     Success,
     /// Refused; also what `pvm check` answers for a scope that no grant covers.
     Denied,
-    /// Wrong usage, an option that is not known, or a trail that is broken.
+    /// Wrong usage, or an option that is not known.
     Usage,
+    /// The trail is broken.
+    Broken,
     /// The trail is intact but not anchored where that was required.
     Unanchored,
     /// pvm itself failed and therefore refused.
@@ -24,7 +26,7 @@ impl From<ExitStatus> for i32 {
         match status {
             ExitStatus::Success => 0,
             ExitStatus::Denied => 1,
-            ExitStatus::Usage => 2,
+            ExitStatus::Usage | ExitStatus::Broken => 2,
             ExitStatus::Unanchored => 3,
             ExitStatus::Failed => 125,
             ExitStatus::NotExecutable => 126,

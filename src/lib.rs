@@ -1,5 +1,5 @@
 //! `sudo` for AI agents: a command that can destroy something runs only under a grant that a
-//! person gave, and leaves a record that cannot be quietly edited.
+//! person gave, and every decision is an entry in a hash-chained trail.
 
 mod audit;
 mod broker;
@@ -8,6 +8,9 @@ mod config;
 mod confine;
 mod entry;
 mod failure;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod model;
 mod policy;
 mod sys;

@@ -5,9 +5,15 @@ pub(crate) mod clock;
 pub(crate) mod env;
 pub(crate) mod exec;
 pub(crate) mod fs;
+pub(crate) mod heap;
+pub(crate) mod landlock;
 pub(crate) mod mounts;
 pub(crate) mod path;
 pub(crate) mod process;
+pub(crate) mod prompt;
 pub(crate) mod random;
 pub(crate) mod start;
+pub(crate) mod terminal;
 pub(crate) mod trust;
+
+pub(crate) use nix::errno::Errno;

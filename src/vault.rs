@@ -10,17 +10,17 @@ pub(crate) mod requests;
 mod schema;
 
 use std::cell::RefCell;
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::sys::fs::{self, QueueTicket, Suspicion, Turn};
+use crate::sys::fs::{self, QueueTicket, Suspicion};
 use crate::sys::path::{self, PathError};
-use crate::sys::random;
+use crate::sys::{heap, random};
 
 /// Why the vault cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +41,22 @@ pub(crate) enum VaultError {
     StrangeSchema(String),
     #[error("the vault holds a value that pvm never writes: {0}")]
     StrangeValue(String),
+    #[error("an entry of the trail would have {size} bytes, and the most is {most}")]
+    EntryTooLarge { size: usize, most: u32 },
     #[error("the vault failed: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for VaultError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            // Whoever uses pvm stands in the queue, so this is another program.
+            Some(ErrorCode::DatabaseBusy) => {
+                Self::Busy(io::Error::other("another program has it open"))
+            }
+            _ => Self::Sqlite(error),
+        }
+    }
 }
 
 /// How long a process uses the vault.
@@ -55,26 +69,38 @@ pub(crate) enum Use {
     Repeated,
 }
 
-/// An open vault.
+/// A vault that was found to be safe to use.
 #[derive(Debug)]
 pub(crate) struct Vault {
-    connection: Connection,
     path: PathBuf,
     usage: Use,
-    kept: RefCell<Option<QueueTicket>>,
+    kept: RefCell<Option<Rc<Held>>>,
+}
+
+/// A turn at the vault. The connection goes before the turn does.
+#[derive(Debug)]
+struct Held {
+    connection: Connection,
+    _turn: QueueTicket,
 }
 
 /// One transaction; rolled back unless it is committed.
 #[derive(Debug)]
 pub(crate) struct Transaction<'v> {
     vault: &'v Vault,
+    held: Rc<Held>,
     open: bool,
-    _turn: Option<QueueTicket>,
 }
 
-const JOURNAL_SUFFIX: &str = "-journal";
+const WAL_SUFFIX: &str = "-wal";
 const LOCK_SUFFIX: &str = ".lock";
 const CANARY_SUFFIX: &str = ".canary";
+/// What SQLite and the queue read and write besides the vault; a journal is only ever a stranger's.
+const COMPANIONS: [&str; 3] = [WAL_SUFFIX, "-journal", LOCK_SUFFIX];
+
+/// How long the write-ahead log may get before it goes into the vault. Whoever opens the vault
+/// reads the log from its start, so a short one is fast; emptying it costs two more syncs.
+const LONGEST_LOG: u64 = 48 * 4120;
 
 /// Returns `path` with `suffix` behind its name.
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -88,10 +114,11 @@ impl Vault {
     pub(crate) fn open(path: &Path, usage: Use) -> Result<Self, VaultError> {
         let path = canonical(path)?;
         check(&path)?;
-        if !beside(&path, JOURNAL_SUFFIX).exists() {
-            make_companions(&path).map_err(io_error(&path))?;
-        }
-        Self::connect(path, usage)
+        Ok(Self {
+            path,
+            usage,
+            kept: RefCell::new(None),
+        })
     }
 
     /// Opens the vault at `path`, and makes it first when there is none.
@@ -106,52 +133,8 @@ impl Vault {
             fs::make_private_directory(directory).map_err(io_error(directory))?;
         }
         let path = canonical(path)?;
-        let made = Self::create(&path)?;
+        let made = create(&path)?;
         Ok((Self::open(&path, Use::Repeated)?, made))
-    }
-
-    /// Makes a whole vault under another name first, so that what stands at `path` is never half
-    /// a vault, and a truncated one is never mistaken for a new one (DB-04).
-    fn create(path: &Path) -> Result<bool, VaultError> {
-        let suffix = random::bytes::<8>().map_err(|error| VaultError::Io {
-            path: path.to_owned(),
-            error: io::Error::other(error),
-        })?;
-        let draft = beside(
-            path,
-            &format!(".{}.new", data_encoding::HEXLOWER.encode(&suffix)),
-        );
-        fs::create_private_file(&draft).map_err(io_error(&draft))?;
-        let made = Self::connect(draft.clone(), Use::Once).and_then(|vault| {
-            schema::create(&vault.connection)?;
-            vault.connection.close().map_err(|(_, error)| error)?;
-            fs::move_new(&draft, path).map_err(io_error(path))
-        });
-        for left in [draft.clone(), beside(&draft, JOURNAL_SUFFIX)] {
-            let _may_be_gone = std::fs::remove_file(left);
-        }
-        made
-    }
-
-    fn connect(path: PathBuf, usage: Use) -> Result<Self, VaultError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let connection = Connection::open_with_flags(&path, flags)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-        // TRUNCATE with the default synchronous=FULL syncs the journal after truncating it, so a
-        // commit that returned survives a power cut; DELETE does not. While the process holds the
-        // vault to its end, the journal stays open as well.
-        connection.execute_batch(match usage {
-            Use::Once => "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=TRUNCATE",
-            Use::Repeated => "PRAGMA journal_mode=TRUNCATE",
-        })?;
-        Ok(Self {
-            connection,
-            path,
-            usage,
-            kept: RefCell::new(None),
-        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -167,84 +150,101 @@ impl Vault {
     /// not confined. It is made when it is missing.
     pub(crate) fn canary(&self) -> Result<PathBuf, VaultError> {
         let path = beside(&self.path, CANARY_SUFFIX);
-        match fs::create_private_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                Err(io_error(&path)(error))
-            }
-            _ => Ok(path),
-        }
+        make_companion(&path).map_err(io_error(&path))?;
+        Ok(path)
     }
 
-    /// Begins a transaction that may change the vault, alone.
+    /// Lets others have their turn before this process ends; the next transaction takes a new one.
+    pub(crate) fn give_up_turn(&self) {
+        drop(self.kept.borrow_mut().take());
+    }
+
+    /// Begins a transaction that may change the vault.
     pub(crate) fn begin(&self) -> Result<Transaction<'_>, VaultError> {
-        let transaction = self.start(Turn::Write, "BEGIN IMMEDIATE")?;
-        schema::check(&self.connection)?;
-        Ok(transaction)
+        self.start("BEGIN IMMEDIATE")
     }
 
-    /// Begins a transaction that only reads, beside others. Long readings take several, so that
-    /// writers do not wait.
+    /// Begins a transaction that only reads. Long readings take several, so that writers do not
+    /// wait.
     pub(crate) fn read(&self) -> Result<Transaction<'_>, VaultError> {
-        let transaction = self.start(Turn::Read, "BEGIN")?;
-        schema::check(&self.connection)?;
+        self.start("BEGIN")
+    }
+
+    fn start(&self, begin: &str) -> Result<Transaction<'_>, VaultError> {
+        let kept = self.kept.borrow().clone();
+        let held = match kept {
+            Some(held) => held,
+            None => Rc::new(self.take_turn()?),
+        };
+        if self.usage == Use::Once {
+            *self.kept.borrow_mut() = Some(Rc::clone(&held));
+        }
+        held.connection.execute_batch(begin)?;
+        let transaction = Transaction {
+            vault: self,
+            held,
+            open: true,
+        };
+        schema::check(transaction.connection())?;
         Ok(transaction)
     }
 
-    fn start(&self, turn: Turn, begin: &str) -> Result<Transaction<'_>, VaultError> {
-        let mut turn_of_transaction = None;
-        let mut kept = self.kept.borrow_mut();
-        if kept.is_none() {
-            let ticket =
-                fs::queue(self.lock_file()?, turn, &self.path).map_err(VaultError::Busy)?;
-            match self.usage {
-                Use::Once => *kept = Some(ticket),
-                Use::Repeated => turn_of_transaction = Some(ticket),
-            }
+    fn take_turn(&self) -> Result<Held, VaultError> {
+        let wal = beside(&self.path, WAL_SUFFIX);
+        let turn = fs::queue(self.lock_file()?, &wal).map_err(VaultError::Busy)?;
+        // SQLite is built not to sync the directory for its log, because this one always exists.
+        if make_companion(&wal).map_err(io_error(&wal))? {
+            fs::sync_directory(self.directory()).map_err(io_error(&wal))?;
         }
-        self.connection.execute_batch(begin)?;
-        Ok(Transaction {
-            vault: self,
-            open: true,
-            _turn: turn_of_transaction,
+        check_header(&self.path)?;
+        if self.usage == Use::Once {
+            heap::give_sqlite_one_block();
+        }
+        Ok(Held {
+            connection: connect(&self.path)?,
+            _turn: turn,
         })
     }
 
     fn lock_file(&self) -> Result<File, VaultError> {
         let path = beside(&self.path, LOCK_SUFFIX);
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(&path)
-            .map_err(io_error(&path))
+        fs::open_or_create_private_file(&path).map_err(io_error(&path))
     }
 
     /// Writes a consistent copy of the vault to a file that does not exist yet (DB-21).
     pub(crate) fn backup(&self, to: &Path) -> Result<(), VaultError> {
         let reading = self.read()?;
         let file = fs::create_private_file(to).map_err(io_error(to))?;
-        let mut copy = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        let backup = rusqlite::backup::Backup::new(&self.connection, &mut copy)?;
-        while backup.step(1000)? == rusqlite::backup::StepResult::More {}
-        drop(backup);
-        copy.close().map_err(|(_, error)| error)?;
-        file.sync_all().map_err(io_error(to))?;
+        let copied = copy(reading.connection(), to).and_then(|()| {
+            file.sync_all().map_err(io_error(to))?;
+            fs::sync_directory(to.parent().unwrap_or(Path::new("/"))).map_err(io_error(to))
+        });
+        if copied.is_err() {
+            // Half a copy must not be taken for one.
+            let _may_be_gone = std::fs::remove_file(to);
+        }
+        copied?;
         reading.commit()
     }
 }
 
 impl Transaction<'_> {
     fn connection(&self) -> &Connection {
-        &self.vault.connection
+        &self.held.connection
     }
 
     /// Makes everything that was done durable.
     pub(crate) fn commit(mut self) -> Result<(), VaultError> {
         self.connection().execute_batch("COMMIT")?;
         self.open = false;
+        let written = std::fs::metadata(beside(&self.vault.path, WAL_SUFFIX));
+        let long = written.is_ok_and(|log| log.len() > LONGEST_LOG);
+        if long || self.vault.usage == Use::Repeated {
+            // What was committed is durable in the log already; whoever comes next tries again.
+            let _later = self
+                .connection()
+                .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        }
         Ok(())
     }
 }
@@ -256,6 +256,94 @@ impl Drop for Transaction<'_> {
             let _undone = self.connection().execute_batch("ROLLBACK");
         }
     }
+}
+
+/// Opens the database for one process alone, which the queue sees to. The write-ahead log makes
+/// a commit one sync; without sharing, its index is kept in memory and made from the log.
+fn connect(path: &Path) -> Result<Connection, VaultError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(fs::LONGEST_STANDSTILL)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE")?;
+    Ok(connection)
+}
+
+/// Checks that the file is a vault of a version that this pvm knows, in write-ahead mode (the file
+/// format of SQLite, 1.3). Asking SQLite takes ten times as long, and the numbers are never changed
+/// without emptying the log into the file. No connection may be open: closing the file gives up
+/// the locks that SQLite has on it in this process.
+fn check_header(path: &Path) -> Result<(), VaultError> {
+    let mut header = [0_u8; 72];
+    File::open(path)
+        .and_then(|mut file| file.read_exact(&mut header))
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => no_database(),
+            _ => io_error(path)(error),
+        })?;
+    // Magic, write and read version, user version, application id.
+    if !header.starts_with(b"SQLite format 3\0") || header.get(18..20) != Some(&[2, 2]) {
+        return Err(no_database());
+    }
+    let number = |at: usize| {
+        let bytes = header.get(at..).and_then(<[u8]>::first_chunk::<4>);
+        bytes.map_or(0, |bytes| u32::from_be_bytes(*bytes))
+    };
+    schema::check_numbers(number(60), number(68))
+}
+
+fn no_database() -> VaultError {
+    VaultError::StrangeSchema("it is not a database with a write-ahead log".to_owned())
+}
+
+/// Makes a whole vault under another name first, so that what stands at `path` is never half a
+/// vault, and a truncated one is never mistaken for a new one (DB-04).
+///
+/// Returns whether this call made it; somebody else may have been faster.
+fn create(path: &Path) -> Result<bool, VaultError> {
+    let suffix = random::bytes::<8>().map_err(|error| VaultError::Io {
+        path: path.to_owned(),
+        error: io::Error::other(error),
+    })?;
+    let draft = beside(
+        path,
+        &format!(".{}.new", data_encoding::HEXLOWER.encode(&suffix)),
+    );
+    let made = fs::create_private_file(&draft)
+        .map_err(io_error(&draft))
+        .and_then(|file| fill(&draft).map(|()| file))
+        .and_then(|file| file.sync_all().map_err(io_error(&draft)))
+        .and_then(|()| fs::move_new(&draft, path).map_err(io_error(path)));
+    for left in [draft.clone(), beside(&draft, WAL_SUFFIX)] {
+        let _may_be_gone = std::fs::remove_file(left);
+    }
+    made
+}
+
+fn fill(draft: &Path) -> Result<(), VaultError> {
+    let connection = connect(draft)?;
+    connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(()))?;
+    schema::create(&connection)?;
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    connection.close().map_err(|(_, error)| error)?;
+    // SQLite goes on without a word when it can do neither of these.
+    let log = std::fs::metadata(beside(draft, WAL_SUFFIX)).map_err(io_error(draft))?;
+    if log.len() != 0 {
+        return Err(io_error(draft)(io::Error::other("its log was not emptied")));
+    }
+    check_header(draft)
+}
+
+fn copy(vault: &Connection, to: &Path) -> Result<(), VaultError> {
+    let mut copy = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let backup = rusqlite::backup::Backup::new(vault, &mut copy)?;
+    while backup.step(1000)? == rusqlite::backup::StepResult::More {}
+    drop(backup);
+    copy.close().map_err(|(_, error)| error)?;
+    Ok(())
 }
 
 /// Returns the path with its directory resolved; the file itself must not be a link.
@@ -279,22 +367,26 @@ fn check(path: &Path) -> Result<(), VaultError> {
         }
         other => other?,
     }
+    // Whoever can write to the log writes to the vault, and whoever can lock stops everybody.
+    for companion in COMPANIONS.map(|suffix| beside(path, suffix)) {
+        match fs::check_private_file(&companion) {
+            Err(suspicion) if suspicion.is_missing() => {}
+            other => other?,
+        }
+    }
     let directory = path.parent().unwrap_or(Path::new("/"));
     fs::check_private_directory(directory)?;
     fs::check_directories_above(directory)?;
     Ok(())
 }
 
-/// Makes the journal and what stands beside the vault, and their names durable. SQLite is built
-/// not to sync the directory for a journal, because this one is never removed.
-fn make_companions(path: &Path) -> io::Result<()> {
-    for suffix in [JOURNAL_SUFFIX, CANARY_SUFFIX] {
-        match fs::create_private_file(&beside(path, suffix)) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+/// Makes an empty file beside the vault. Returns whether it was missing.
+fn make_companion(path: &Path) -> io::Result<bool> {
+    match fs::create_private_file(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
     }
-    fs::sync_directory(path.parent().unwrap_or(Path::new("/")))
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> VaultError {

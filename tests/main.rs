@@ -1,4 +1,12 @@
 //! The one integration binary: the built program, under its real names, on real files.
+#![cfg(test)]
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test panics, prints what it skips, and makes files that pvm then finds"
+)]
 
 mod support;
 
@@ -9,6 +17,7 @@ mod concurrency;
 mod config;
 mod confinement;
 mod crash;
+mod demo;
 mod documents;
 mod entry;
 mod environment;
@@ -17,6 +26,7 @@ mod hostile;
 mod oracle;
 mod other_users;
 mod paths;
+mod process;
 mod race;
 mod rm;
 mod time;

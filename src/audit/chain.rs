@@ -128,6 +128,9 @@ mod tests {
     #[test]
     fn the_format_does_not_change_by_accident() {
         let hex = data_encoding::HEXLOWER.encode(&link(&GENESIS, &entry()));
-        assert_eq!(hex, "9590a83021565fdcea6d4c167becdd941abe1b8660a610210d5e91d5b3634b96");
+        assert_eq!(
+            hex,
+            "9590a83021565fdcea6d4c167becdd941abe1b8660a610210d5e91d5b3634b96"
+        );
     }
 }

@@ -1,5 +1,5 @@
 use super::event::{Field, Kind, Outcome};
-use crate::vault::entries::StoredEntry;
+use crate::vault::entries::{StoredEntry, StoredRow, Unreadable};
 
 /// Why a stored entry is not one that pvm writes.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -12,6 +12,24 @@ pub(crate) enum Malformed {
     Detail,
     #[error("its hash is not 32 bytes")]
     Hash,
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+}
+
+/// What stands under one number of the trail.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) seq: i64,
+    pub(crate) entry: Result<Entry, Malformed>,
+}
+
+impl From<StoredRow> for Record {
+    fn from(row: StoredRow) -> Self {
+        Self {
+            seq: row.seq,
+            entry: row.entry.map_err(Malformed::from).and_then(Entry::try_from),
+        }
+    }
 }
 
 /// An entry of the trail, read.

@@ -117,10 +117,12 @@ pub(crate) enum Field {
     NotBefore = 20,
     For = 21,
     Of = 22,
+    GrantReason = 23,
+    File = 24,
 }
 
 impl Field {
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::Argv,
         Self::Cwd,
         Self::Operand,
@@ -143,6 +145,8 @@ impl Field {
         Self::NotBefore,
         Self::For,
         Self::Of,
+        Self::GrantReason,
+        Self::File,
     ];
 
     /// Returns the name under which JSON and CSV show the field.
@@ -170,6 +174,8 @@ impl Field {
             Self::NotBefore => "not_before",
             Self::For => "for",
             Self::Of => "of_entry",
+            Self::GrantReason => "grant_reasons",
+            Self::File => "file",
         }
     }
 
@@ -181,6 +187,7 @@ impl Field {
                 | Self::Operand
                 | Self::Scope
                 | Self::Grant
+                | Self::GrantReason
                 | Self::Approver
                 | Self::Truncated
                 | Self::Note
@@ -296,6 +303,25 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Returns number, name and whether it is a list, from the table of the documentation.
+    fn documented() -> Vec<(u8, String, bool)> {
+        let text = include_str!("../../docs/audit-format.md");
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| "));
+        rows.filter_map(|row| {
+            let mut cells = row.split(" | ");
+            let number = cells.next()?.parse().ok()?;
+            let name = cells.next()?.trim_matches('`').to_owned();
+            Some((number, name, cells.next()? == "list"))
+        })
+        .collect()
+    }
+
+    #[test]
+    fn the_documentation_has_every_field() {
+        let known = Field::ALL.map(|f| (f as u8, f.name().to_owned(), f.is_list()));
+        assert_eq!(documented(), known);
+    }
 
     #[test]
     fn field_numbers_and_names_are_distinct_and_read_back() {

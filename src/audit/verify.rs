@@ -1,9 +1,11 @@
+use std::iter::Peekable;
 use std::str::FromStr;
+use std::vec::IntoIter;
 
 use super::chain::{GENESIS, Hash, link};
 use super::entry::Entry;
 use super::log::EntryRef;
-use crate::vault::entries::StoredEntry;
+use crate::vault::entries::{StoredEntry, StoredRow};
 use crate::vault::{Vault, VaultError, entries};
 
 /// How many entries are read in one go; between two goes writers get their turn.
@@ -111,24 +113,35 @@ pub(crate) enum Verdict {
 
 /// The state of a reading: what came last, and what the anchors still expect.
 #[derive(Debug)]
-pub(crate) struct Check<'a> {
+struct Check {
     last: EntryRef,
-    anchors: &'a [Anchor],
+    anchored: Option<i64>,
+    ahead: Peekable<IntoIter<Anchor>>,
 }
 
-impl<'a> Check<'a> {
-    pub(crate) fn new(anchors: &'a [Anchor]) -> Self {
+impl Check {
+    fn new(anchors: &[Anchor]) -> Self {
+        let mut ahead = anchors.to_vec();
+        ahead.sort_unstable_by_key(|anchor| anchor.0.seq);
         Self {
             last: EntryRef {
                 seq: 0,
                 hash: GENESIS,
             },
-            anchors,
+            anchored: None,
+            ahead: ahead.into_iter().peekable(),
         }
     }
 
-    /// Looks at the next entry in order, and returns what is wrong with it.
-    pub(crate) fn next(&mut self, stored: StoredEntry) -> Result<(), Fault> {
+    /// Looks at the next row in order, and returns what is wrong with it.
+    fn row(&mut self, row: StoredRow) -> Result<(), Fault> {
+        match row.entry {
+            Ok(stored) => self.next(stored),
+            Err(why) => Err(Fault::Malformed(why.to_string())),
+        }
+    }
+
+    fn next(&mut self, stored: StoredEntry) -> Result<(), Fault> {
         let expected = self.last.seq.saturating_add(1);
         if stored.seq != expected {
             return Err(Fault::Gap { expected });
@@ -141,12 +154,11 @@ impl<'a> Check<'a> {
             seq: stored.seq,
             hash,
         };
-        if self
-            .anchors
-            .iter()
-            .any(|Anchor(known)| known.seq == entry.seq && *known != entry)
-        {
-            return Err(Fault::OtherThanAnchored);
+        while let Some(Anchor(known)) = self.ahead.next_if(|anchor| anchor.0.seq == entry.seq) {
+            if known != entry {
+                return Err(Fault::OtherThanAnchored);
+            }
+            self.anchored = Some(known.seq);
         }
         Entry::try_from(stored).map_err(|why| Fault::Malformed(why.to_string()))?;
         self.last = entry;
@@ -154,7 +166,7 @@ impl<'a> Check<'a> {
     }
 
     /// Returns the verdict when there are no more entries.
-    pub(crate) fn finish(self) -> Verdict {
+    fn finish(mut self) -> Verdict {
         let last = self.last.seq;
         if last == 0 {
             return Verdict::Broken {
@@ -162,19 +174,14 @@ impl<'a> Check<'a> {
                 fault: Fault::Empty,
             };
         }
-        let beyond = self
-            .anchors
-            .iter()
-            .map(|anchor| anchor.0.seq)
-            .filter(|seq| *seq > last);
-        match beyond.min() {
-            Some(seq) => Verdict::Broken {
-                seq,
+        match self.ahead.peek() {
+            Some(Anchor(known)) => Verdict::Broken {
+                seq: known.seq,
                 fault: Fault::CutOff { last },
             },
             None => Verdict::Intact {
                 head: self.last,
-                anchored: self.anchors.iter().map(|anchor| anchor.0.seq).max(),
+                anchored: self.anchored,
             },
         }
     }
@@ -184,16 +191,18 @@ impl<'a> Check<'a> {
 /// one (AUD-03).
 pub(crate) fn verify(vault: &Vault, anchors: &[Anchor]) -> Result<Verdict, VaultError> {
     let mut check = Check::new(anchors);
+    let mut last = None;
     loop {
-        let page = entries::after(&vault.read()?, check.last.seq, PAGE)?;
+        let page = entries::after(&vault.read()?, last, PAGE)?;
         if page.is_empty() {
             return Ok(check.finish());
         }
-        for stored in page {
-            let seq = stored.seq;
-            if let Err(fault) = check.next(stored) {
+        for row in page {
+            let seq = row.seq;
+            if let Err(fault) = check.row(row) {
                 return Ok(Verdict::Broken { seq, fault });
             }
+            last = Some(seq);
         }
     }
 }

@@ -2,8 +2,6 @@ use std::convert::Infallible;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
-use nix::errno::Errno;
-
 use super::permit::{Method, RemovalWords};
 use super::{Broker, BrokerError, Permit};
 use crate::audit::event::{Event, Field, Kind, Outcome};
@@ -13,7 +11,7 @@ use crate::model::agent::Agent;
 use crate::model::operation::Operation;
 use crate::policy::evaluate::Allowed;
 use crate::sys::path::{Obstacle, Pinned};
-use crate::sys::{clock, exec as sys_exec, fs as sys_fs, process};
+use crate::sys::{Errno, clock, exec as sys_exec, fs as sys_fs, process};
 use crate::vault::grants;
 
 /// How a permitted operation ended, if this process is still here to say.
@@ -21,6 +19,8 @@ use crate::vault::grants;
 pub(crate) enum Ended {
     /// pvm did the work itself; this is the exit status of the command that it stood in for.
     Status(u8),
+    /// pvm did the work itself, and the trail has its start but not its end.
+    Unrecorded { status: u8, error: BrokerError },
     /// The real command did not start.
     NotStarted { program: PathBuf, error: Errno },
 }
@@ -59,6 +59,10 @@ impl Broker {
         } = permit;
         match method {
             Method::Unlink { words } => {
+                // A person may be asked, and nobody shall wait for the answer.
+                self.vault.give_up_turn();
+                // No command follows, so a closed pipe is an error to record and not a death.
+                let _unchanged = process::ignore_broken_pipes();
                 let done = match pins.as_slice() {
                     [pinned] => unlink(pinned, &words),
                     _ => return Err(BrokerError::Inconsistent("one file was to be removed")),
@@ -70,16 +74,21 @@ impl Broker {
                 if let Err(error) = done {
                     event = event.text(Field::Error, error);
                 }
-                self.record(&event)?;
-                Ok(Ended::Status(status))
+                // What is removed stays removed, so the status is the removal's in any case.
+                Ok(match self.record(&event) {
+                    Ok(()) => Ended::Status(status),
+                    Err(error) => Ended::Unrecorded { status, error },
+                })
             }
             Method::Become {
                 ruleset,
                 argv,
                 environment,
+                names_pins,
             } => {
+                let handed_on = if names_pins { pins.as_slice() } else { &[] };
                 let start = || -> Result<Infallible, StartError> {
-                    self.prepare(ruleset, &pins, caller)?;
+                    self.prepare(ruleset, handed_on, caller)?;
                     sys_exec::become_program(program.path(), &argv, &environment)
                         .map_err(StartError::Exec)
                 };
@@ -101,20 +110,17 @@ impl Broker {
     fn prepare(
         &self,
         ruleset: Option<Ruleset>,
-        pins: &[Pinned],
+        handed_on: &[Pinned],
         caller: &dyn Caller,
     ) -> Result<(), StartError> {
         let canary = self.vault.canary().map_err(io::Error::other)?;
         caller.restore()?;
         process::close_all_on_exec()?;
-        match ruleset {
-            Some(ruleset) => ruleset.enforce(|| sys_fs::remove_file(&canary))?,
-            // The operands may have been rewritten to these descriptors.
-            None => {
-                for pinned in pins {
-                    process::keep_on_exec(&*pinned.parent)?;
-                }
-            }
+        for pinned in handed_on {
+            process::keep_on_exec(&*pinned.parent)?;
+        }
+        if let Some(ruleset) = ruleset {
+            ruleset.enforce(|| sys_fs::remove_file(&canary))?;
         }
         Ok(())
     }
@@ -127,8 +133,8 @@ impl Broker {
         agent: &Agent,
         error: &StartError,
     ) -> Result<(), BrokerError> {
-        let now = clock::now()?;
         let mut writing = audit::begin(&self.vault)?;
+        let now = clock::now()?;
         for grant in recorded.value().grants() {
             grants::refund(writing.transaction(), &grant.id)?;
         }
@@ -152,40 +158,48 @@ fn follow_up(
 
 /// Removes one directory entry as `rm` would, with its prompts and messages.
 fn unlink(pinned: &Pinned, words: &RemovalWords) -> Result<(), String> {
-    let shown = words.operand.display().to_string();
-    let outcome = remove(pinned, words, &shown);
-    let line = match &outcome {
-        Ok(true) if words.verbose => format!("removed '{shown}'\n"),
+    let name = &words.name;
+    let (line, why) = match remove(pinned, words) {
+        Ok(true) if words.verbose => match print(&format!("removed {name}\n")) {
+            Ok(()) => return Ok(()),
+            Err(error) => {
+                let why = format!("write error: {}", error.desc());
+                (format!("rm: {why}\n"), why)
+            }
+        },
         Ok(_) => return Ok(()),
-        Err(why) => {
-            let line = format!("rm: cannot remove '{shown}': {why}\n");
-            // Nobody may be listening; the entry has it.
-            let _unheard = io::stderr().write_all(line.as_bytes());
-            return Err(why.clone());
-        }
+        Err(why) => (format!("rm: cannot remove {name}: {why}\n"), why),
     };
-    io::stdout()
-        .write_all(line.as_bytes())
-        .map_err(|error| format!("write error: {error}"))
+    // Nobody may be listening; the entry has it.
+    let _unheard = io::stderr().write_all(line.as_bytes());
+    Err(why)
+}
+
+fn print(line: &str) -> Result<(), Errno> {
+    let code = |error: io::Error| Errno::from_raw(error.raw_os_error().unwrap_or_default());
+    io::stdout().write_all(line.as_bytes()).map_err(code)
+}
+
+fn confirmed(question: &str) -> Result<bool, String> {
+    let mut answer = Vec::new();
+    io::stderr()
+        .write_all(question.as_bytes())
+        .and_then(|()| io::stdin().lock().read_until(b'\n', &mut answer))
+        .map_err(|error| error.to_string())?;
+    Ok(matches!(answer.first(), Some(b'y' | b'Y')))
 }
 
 /// Returns whether the entry was removed, or left alone because the person said no.
-fn remove(pinned: &Pinned, words: &RemovalWords, shown: &str) -> Result<bool, String> {
+fn remove(pinned: &Pinned, words: &RemovalWords) -> Result<bool, String> {
+    if words.prompt_once && !confirmed("rm: remove 1 argument recursively? ")? {
+        return Ok(false);
+    }
     let protected =
         words.prompt_if_protected && io::stdin().is_terminal() && pinned.is_write_protected();
     if words.prompt_always || protected {
         let kind = pinned.describe();
         let adverb = if protected { "write-protected " } else { "" };
-        let question = format!("rm: remove {adverb}{kind} '{shown}'? ");
-        io::stderr()
-            .write_all(question.as_bytes())
-            .map_err(|error| error.to_string())?;
-        let mut answer = String::new();
-        io::stdin()
-            .lock()
-            .read_line(&mut answer)
-            .map_err(|error| error.to_string())?;
-        if !answer.starts_with(['y', 'Y']) {
+        if !confirmed(&format!("rm: remove {adverb}{kind} {}? ", words.name))? {
             return Ok(false);
         }
     }

@@ -64,6 +64,7 @@ impl Broker {
     /// Files a request for the grant and approves it, in one transaction, on the word of the
     /// person who calls.
     pub(crate) fn grant(&self, asked: Asked, person: &Agent) -> Result<Grant, GrantError> {
+        let mut writing = audit::begin(&self.vault)?;
         let now = clock::now().map_err(BrokerError::from)?;
         if asked.ttl > self.settings.max_ttl {
             return Err(GrantError::TooLong {
@@ -95,7 +96,6 @@ impl Broker {
             through: "pvm grant",
             at: now.wall,
         };
-        let mut writing = audit::begin(&self.vault)?;
         requests::insert(writing.transaction(), &request)?;
         writing.append(
             &describe(Kind::Request, Outcome::Pending, &request, person),
@@ -119,8 +119,8 @@ impl Broker {
         selection: &Selection,
         by: &Agent,
     ) -> Result<Vec<Grant>, GrantError> {
-        let now = clock::now().map_err(BrokerError::from)?;
         let mut writing = audit::begin(&self.vault)?;
+        let now = clock::now().map_err(BrokerError::from)?;
         let selected = select(selection, writing.transaction())?;
         let mut revoked = Vec::new();
         for grant in selected {
@@ -188,13 +188,9 @@ fn pin(wanted: bool, scope: &PathScope) -> Result<Option<Pin>, BrokerError> {
 }
 
 fn describe(kind: Kind, outcome: Outcome, request: &Request, person: &Agent) -> Event {
-    let grantee = request
-        .agent
-        .as_ref()
-        .map_or("any agent", AgentName::as_str);
     let mut event = Event::new(kind, outcome, person)
         .text(Field::Request, &request.id)
-        .text(Field::For, format!("{grantee} of uid {}", request.uid))
+        .text(Field::For, request.requester())
         .text(Field::Actions, request.actions)
         .bytes(Field::Scope, request.scope.as_bytes())
         .text(Field::Ttl, request.ttl.seconds());

@@ -1,4 +1,4 @@
-use std::ffi::{CString, OsString};
+use std::ffi::CString;
 
 use crate::audit::Recorded;
 use crate::confine::Ruleset;
@@ -15,6 +15,8 @@ pub(super) enum Method {
         ruleset: Option<Ruleset>,
         argv: Vec<CString>,
         environment: Vec<CString>,
+        /// Whether the operands in `argv` were rewritten to the pinned directories.
+        names_pins: bool,
     },
     /// By removing one directory entry here.
     Unlink { words: RemovalWords },
@@ -23,7 +25,10 @@ pub(super) enum Method {
 /// What `rm` would say and ask about one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RemovalWords {
-    pub(crate) operand: OsString,
+    /// The operand as it was typed, in quotes and fit for a terminal.
+    pub(crate) name: String,
+    /// Whether to ask once before anything is looked at.
+    pub(crate) prompt_once: bool,
     pub(crate) prompt_always: bool,
     pub(crate) prompt_if_protected: bool,
     pub(crate) verbose: bool,

@@ -1,5 +1,5 @@
 use super::{Broker, BrokerError};
-use crate::audit::entry::Entry;
+use crate::audit::entry::{Entry, Record};
 use crate::audit::event::{Kind, Outcome};
 use crate::audit::{self, EntryRef};
 use crate::model::action::Action;
@@ -73,7 +73,7 @@ impl Broker {
         };
         let refusals = recent
             .into_iter()
-            .filter_map(|stored| Entry::try_from(stored).ok())
+            .filter_map(|row| Record::from(row).entry.ok())
             .filter(refused)
             .take(refusals)
             .collect();

@@ -10,7 +10,6 @@ use crate::broker::Coverage;
 use crate::failure::ExitStatus;
 use crate::model::action::Action;
 use crate::model::agent::{Agent, AgentName};
-use crate::model::grant::Shortfall;
 use crate::text::escape::shown;
 
 /// Say whether an operation on a path is granted now
@@ -19,7 +18,7 @@ use crate::text::escape::shown;
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     /// The path
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     scope: OsString,
     /// The operation
     #[arg(long = "op", value_name = "OP", default_value = "rm", value_parser = values::action)]
@@ -37,7 +36,7 @@ impl Check {
         let typed = scope::resolve(&self.scope)?;
         let agent = Agent {
             name: self.agent.clone(),
-            ..context.person()
+            ..context.caller()
         };
         let coverage = context.broker()?.check(&typed.scope, self.action, &agent)?;
         let status = match &coverage {
@@ -62,7 +61,7 @@ impl Check {
                     self.action
                 ))?;
                 for (grant, shortfall) in short {
-                    output::line(format!("  grant {}: {}", grant.id, name(shortfall)))?;
+                    output::line(format!("  grant {}: {}", grant.id, shortfall))?;
                 }
             }
         }
@@ -80,21 +79,8 @@ fn to_json(coverage: &Coverage) -> serde_json::Value {
             "decision": "denied",
             "near_misses": short.iter().map(|(grant, shortfall)| json!({
                 "grant_id": grant.id.as_str(),
-                "why": name(*shortfall),
+                "why": shortfall.to_string(),
             })).collect::<Vec<_>>(),
         }),
-    }
-}
-
-fn name(shortfall: Shortfall) -> &'static str {
-    match shortfall {
-        Shortfall::OtherAgent => "for another agent",
-        Shortfall::OtherAction => "for another operation",
-        Shortfall::Revoked => "revoked",
-        Shortfall::Expired => "expired",
-        Shortfall::NotYet => "not begun",
-        Shortfall::ClockSetBack => "given after the time that the clock says now",
-        Shortfall::UsedUp => "used up",
-        Shortfall::Replaced => "pinned to a directory that was replaced",
     }
 }

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::model::agent::{Agent, AgentName};
 use crate::sys::account::Account;
-use crate::sys::process;
+use crate::sys::{env, process};
 
 /// What every subcommand that uses the vault starts from.
 #[derive(Debug)]
@@ -38,13 +38,14 @@ impl Context {
 
     /// Opens the vault, and makes one when there is none. Returns whether it was made.
     pub(crate) fn broker_or_new(&self) -> Result<(Broker, bool), Stop> {
-        Ok(Broker::open_or_create(self.settings(), &self.person())?)
+        Ok(Broker::open_or_create(self.settings(), &self.caller())?)
     }
 
-    /// Returns the caller as the trail names it.
-    pub(crate) fn person(&self) -> Agent {
+    /// Returns the caller as the trail names it: a person, unless it says to be an agent.
+    pub(crate) fn caller(&self) -> Agent {
+        let name = env::agent_name().ok().flatten();
         Agent {
-            name: AgentName::person(),
+            name: name.unwrap_or_else(AgentName::person),
             uid: self.account.uid,
             pid: process::pid(),
         }

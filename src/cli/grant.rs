@@ -24,7 +24,7 @@ use crate::text::instant;
   pvm grant --op rm --scope /srv/app/build --agent claude --uses 1 --reason 'old build'")]
 pub(crate) struct Grant {
     /// The path, and everything below it
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     scope: OsString,
     /// Operations to permit
     #[arg(long = "op", value_name = "OP", value_delimiter = ',', default_value = "rm,trash",
@@ -40,7 +40,12 @@ pub(crate) struct Grant {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     uses: Option<u32>,
     /// Why, for the trail
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     reason: String,
     /// When it begins, like 2026-11-20T15:00:00Z; the duration counts from then
     #[arg(long, value_name = "INSTANT", value_parser = values::instant)]
@@ -86,7 +91,7 @@ impl Grant {
             reason: self.reason,
         };
         let (broker, _) = context.broker_or_new()?;
-        let grant = broker.grant(asked, &context.person())?;
+        let grant = broker.grant(asked, &context.caller())?;
         if self.json {
             output::json(&to_json(&grant))?;
         } else {

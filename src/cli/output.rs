@@ -2,6 +2,7 @@ use std::io::{self, Write};
 
 use crate::broker::{BrokerError, GrantError};
 use crate::failure::Failure;
+pub(crate) use crate::text::json::bytes;
 use crate::vault::VaultError;
 
 /// Why a subcommand stopped before its end.
@@ -60,17 +61,17 @@ pub(crate) fn line(text: impl std::fmt::Display) -> io::Result<()> {
     writeln!(anstream::stdout().lock(), "{text}")
 }
 
+/// Writes bytes to standard output as they are. std's own code at exit does not run in this
+/// program, so what does not end in a newline has to be flushed here.
+pub(crate) fn raw(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
 /// Writes a JSON value on one line to standard output.
 pub(crate) fn json(value: &serde_json::Value) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{value}")
-}
-
-/// Returns bytes for JSON without loss: a string where they are UTF-8, else `{"base64": "..."}`.
-pub(crate) fn bytes(bytes: &[u8]) -> serde_json::Value {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text.into(),
-        Err(_) => serde_json::json!({ "base64": data_encoding::BASE64.encode(bytes) }),
-    }
 }
 
 /// Returns an empty table in the one style that listings use.

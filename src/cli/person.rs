@@ -4,12 +4,12 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use argon2::password_hash::PasswordVerifier;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Argon2, PasswordHash};
 
 use super::context::Context;
 use crate::failure::{ExitStatus, Failure};
-use crate::sys::{env, process};
+use crate::sys::{env, process, prompt, random};
 
 /// Variables that agents set for the commands they run.
 const MARKERS: [&str; 16] = [
@@ -51,7 +51,8 @@ pub(crate) fn require(context: &Context, verb: &str) -> Result<(), Failure> {
     }
 }
 
-fn sign_of_an_agent() -> Option<String> {
+/// Returns what tells that an agent is calling, if something does.
+pub(crate) fn sign_of_an_agent() -> Option<String> {
     let marked = env::names().into_iter().find_map(|name| {
         let known = MARKERS
             .iter()
@@ -80,15 +81,13 @@ fn check_passphrase(hash: &str) -> Result<(), Failure> {
         Failure::internal(format!("approver.passphrase cannot be used: {error}"))
             .hint("make a new one:  pvm init")
     })?;
-    let typed = dialoguer::Password::new()
-        .with_prompt("pvm passphrase")
-        .interact()
-        .map_err(|error| {
-            Failure::new(
-                ExitStatus::Denied,
-                format!("permission denied: cannot ask for the passphrase: {error}"),
-            )
-        })?;
+    let typed = prompt::secret("pvm passphrase: ").map_err(|error| {
+        Failure::new(
+            ExitStatus::Denied,
+            format!("permission denied: cannot ask for the passphrase: {error}"),
+        )
+        .hint("run it in a terminal")
+    })?;
     Argon2::default()
         .verify_password(typed.as_bytes(), &hash)
         .map_err(|_| {
@@ -97,4 +96,13 @@ fn check_passphrase(hash: &str) -> Result<(), Failure> {
                 "permission denied: that is not the passphrase",
             )
         })
+}
+
+/// Returns the argon2id hash of a passphrase, as the configuration keeps it.
+pub(crate) fn hash_passphrase(typed: &str) -> Result<String, Failure> {
+    let salt: [u8; 16] = random::bytes().map_err(Failure::internal)?;
+    Argon2::default()
+        .hash_password_with_salt(typed.as_bytes(), &salt)
+        .map(|hash: PasswordHash| hash.to_string())
+        .map_err(|error| Failure::internal(format!("cannot hash the passphrase: {error}")))
 }

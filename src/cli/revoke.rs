@@ -1,10 +1,11 @@
 use std::ffi::OsString;
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 
 use super::context::Context;
 use super::output::{self, Stop};
-use super::{grant, scope, values};
+use super::{completions, grant, scope, values};
 use crate::broker::Selection;
 use crate::failure::{ExitStatus, Failure};
 use crate::model::agent::AgentName;
@@ -17,19 +18,21 @@ const SHORTEST_PREFIX: usize = 4;
 ///
 /// The next command sees it. A command that already runs is not stopped.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(skip)]
+#[command(group(clap::ArgGroup::new("grants").required(true)))]
 pub(crate) struct Revoke {
     /// The grant whose id begins like this
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", group = "grants", add = ArgValueCandidates::new(completions::grants))]
     id: Option<String>,
     /// All grants for this agent by name
-    #[arg(long, value_name = "NAME", value_parser = values::agent)]
+    #[arg(long, value_name = "NAME", group = "grants", value_parser = values::agent,
+          add = ArgValueCandidates::new(completions::agents))]
     agent: Option<AgentName>,
     /// All grants on this path or below it
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", group = "grants", value_hint = clap::ValueHint::AnyPath)]
     scope: Option<OsString>,
     /// All grants
-    #[arg(long)]
+    #[arg(long, group = "grants")]
     all: bool,
     /// Print the revoked grants as JSON, one a line
     #[arg(long)]
@@ -53,7 +56,7 @@ impl Revoke {
             (.., Some(path)) => Selection::Scope(scope::resolve(path)?.scope),
             _ => Selection::All,
         };
-        let revoked = context.broker()?.revoke(&selection, &context.person())?;
+        let revoked = context.broker()?.revoke(&selection, &context.caller())?;
         for grant in &revoked {
             if self.json {
                 output::json(&grant::to_json(grant))?;

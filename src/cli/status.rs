@@ -13,6 +13,10 @@ use crate::model::agent::AgentName;
 use crate::text::escape::{shell_line, shown};
 use crate::text::instant;
 
+/// How far the protection reaches, which is said before anything else.
+pub(super) const MODE: &str = "\
+mode: advisory - stops the mistakes of an agent that calls the wrappers;
+      a hostile process under your uid can go around it";
 /// How many grants a terminal is shown.
 const MOST_GRANTS: usize = 50;
 const MOST_REFUSALS: usize = 5;
@@ -60,9 +64,11 @@ fn refusal_json(entry: &Entry) -> serde_json::Value {
 }
 
 fn show(snapshot: &Snapshot, context: &Context) -> Result<(), Stop> {
-    output::line("mode: advisory - stops the mistakes of an agent that calls the wrappers;")?;
-    output::line("      a hostile process under your uid can go around it")?;
-    output::line(format!("vault: {}", context.config.vault.display()))?;
+    output::line(MODE)?;
+    output::line(format!(
+        "vault: {}",
+        shown(context.config.vault.as_os_str().as_encoded_bytes())
+    ))?;
     output::line("")?;
     if snapshot.live.is_empty() {
         output::line("no live grants")?;
@@ -81,7 +87,10 @@ fn show(snapshot: &Snapshot, context: &Context) -> Result<(), Stop> {
         let when = instant::relative(entry.at, snapshot.now.wall.0);
         let command = shell_line(entry.values(Field::Argv));
         let reason = entry.value(Field::Reason).map(shown).unwrap_or_default();
-        output::line(format!("  {when}  {}  {command}: {reason}", entry.agent))?;
+        output::line(format!(
+            "  {when}  {}  {command}: {reason}",
+            shown(entry.agent.as_bytes())
+        ))?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::model::confinement::Mode;
 use crate::model::time::Ttl;
 use crate::sys::account::Account;
 use crate::text::duration;
+use crate::text::escape::shown;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -91,7 +92,7 @@ pub(super) fn parse(path: &Path, text: &str, account: &Account) -> Result<Config
     Err(ConfigError::Invalid {
         path: path.to_owned(),
         line,
-        message: complaint.message,
+        message: shown(complaint.message.as_bytes()),
     })
 }
 
@@ -183,7 +184,8 @@ fn mode(value: &Spanned<String>) -> Result<Mode, Complaint> {
 
 fn passphrase(value: &Spanned<String>) -> Result<PassphraseHash, Complaint> {
     let text = value.get_ref();
-    if text.starts_with("$argon2id$") && text.is_ascii() {
+    let complete = argon2::PasswordHash::new(text).is_ok_and(|hash| hash.hash.is_some());
+    if text.starts_with("$argon2id$") && complete {
         Ok(PassphraseHash(text.clone()))
     } else {
         Err(complain(
@@ -196,6 +198,9 @@ fn passphrase(value: &Spanned<String>) -> Result<PassphraseHash, Complaint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$\
+                        CzxrOt9kVy3dqJt7uV2GJbXc0Yy0W2C2sd1nP6ZfYhE";
 
     fn read(text: &str) -> Result<Config, String> {
         let account = Account {
@@ -223,12 +228,12 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let config = read(
+        let config = read(&format!(
             "[vault]\npath = \"~/v.db\"\ndefault_ttl = \"5m\"\nmax_ttl = \"1h\"\n\
              [wrapper]\non_ask = \"refuse\"\n[exec]\nlandlock = \"required\"\n\
              [resolver]\ntrusted_dirs = [\"/opt/brew\"]\n\
-             [approver]\nunattended = true\npassphrase = \"$argon2id$x\"\n",
-        )
+             [approver]\nunattended = true\npassphrase = \"{HASH}\"\n",
+        ))
         .unwrap();
         assert_eq!(config.vault, PathBuf::from("/home/a/v.db"));
         assert_eq!(
@@ -238,7 +243,7 @@ mod tests {
         assert_eq!(config.landlock, Mode::Required);
         assert_eq!(config.trusted_directories, [PathBuf::from("/opt/brew")]);
         assert!(config.unattended);
-        assert_eq!(config.passphrase.unwrap().as_str(), "$argon2id$x");
+        assert_eq!(config.passphrase.unwrap().as_str(), HASH);
     }
 
     #[test]
@@ -256,6 +261,7 @@ mod tests {
             ("[exec]\nlandlock = \"maybe\"", 2),
             ("[exec]\nlandlock = 1", 2),
             ("[approver]\npassphrase = \"secret\"", 2),
+            ("[approver]\npassphrase = \"$argon2id$v=19$m=8\"", 2),
             ("[approver]\nunattended = \"yes\"", 2),
             ("a = = b", 1),
         ] {

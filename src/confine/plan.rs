@@ -27,8 +27,9 @@ pub(crate) struct Shape {
     pub(crate) recursive: bool,
     /// Whether `rm -d` may remove the directory when it is empty.
     pub(crate) empty_directories: bool,
-    /// Whether the grant covers the directory that holds the target.
-    pub(crate) parent_in_scope: bool,
+    /// Whether a right to the directory that holds the target may be given: the grant covers that
+    /// directory, and nothing of pvm's own lies below it.
+    pub(crate) parent_in_reach: bool,
 }
 
 /// Returns the rules that removing one target needs.
@@ -38,16 +39,15 @@ pub(crate) struct Shape {
 /// files.
 pub(crate) fn removal(shape: Shape) -> Removal {
     let rules = match shape.kind {
-        TargetKind::Missing => Vec::new(),
         TargetKind::Directory if shape.recursive => vec![
-            (Place::Itself, Right::RemoveAll),
-            (Place::Parent, Right::RemoveDirectories),
+            (Place::Itself, Right::Both),
+            (Place::Parent, Right::Directories),
         ],
         TargetKind::Directory if shape.empty_directories => {
-            vec![(Place::Parent, Right::RemoveDirectories)]
+            vec![(Place::Parent, Right::Directories)]
         }
-        TargetKind::Directory => Vec::new(),
-        TargetKind::Entry if shape.parent_in_scope => vec![(Place::Parent, Right::RemoveEntries)],
+        TargetKind::Missing | TargetKind::Directory => Vec::new(),
+        TargetKind::Entry if shape.parent_in_reach => vec![(Place::Parent, Right::Entries)],
         TargetKind::Entry => return Removal::ByPvm,
     };
     Removal::ByCommand(rules)
@@ -62,20 +62,20 @@ mod tests {
             kind,
             recursive: false,
             empty_directories: false,
-            parent_in_scope: true,
+            parent_in_reach: true,
         }
     }
 
     #[test]
     fn a_file_needs_its_parent_and_no_directory_rights() {
-        let rules = vec![(Place::Parent, Right::RemoveEntries)];
+        let rules = vec![(Place::Parent, Right::Entries)];
         assert_eq!(removal(shape(TargetKind::Entry)), Removal::ByCommand(rules));
     }
 
     #[test]
     fn path_30_a_file_whose_parent_is_not_granted_is_removed_by_pvm() {
         let alone = Shape {
-            parent_in_scope: false,
+            parent_in_reach: false,
             ..shape(TargetKind::Entry)
         };
         assert_eq!(removal(alone), Removal::ByPvm);
@@ -83,21 +83,21 @@ mod tests {
 
     #[test]
     fn path_31_a_directory_never_gets_file_rights_on_its_parent() {
-        for parent_in_scope in [true, false] {
+        for parent_in_reach in [true, false] {
             let tree = Shape {
                 recursive: true,
-                parent_in_scope,
+                parent_in_reach,
                 ..shape(TargetKind::Directory)
             };
             let Removal::ByCommand(rules) = removal(tree) else {
                 panic!("a command removes trees")
             };
-            assert!(rules.contains(&(Place::Itself, Right::RemoveAll)));
+            assert!(rules.contains(&(Place::Itself, Right::Both)));
             let parent: Vec<_> = rules
                 .iter()
                 .filter(|rule| rule.0 == Place::Parent)
                 .collect();
-            assert_eq!(parent, [&(Place::Parent, Right::RemoveDirectories)]);
+            assert_eq!(parent, [&(Place::Parent, Right::Directories)]);
         }
     }
 
@@ -116,7 +116,7 @@ mod tests {
             empty_directories: true,
             ..shape(TargetKind::Directory)
         };
-        let rules = vec![(Place::Parent, Right::RemoveDirectories)];
+        let rules = vec![(Place::Parent, Right::Directories)];
         assert_eq!(removal(empty), Removal::ByCommand(rules));
     }
 }

@@ -2,10 +2,10 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, RulesetAttr,
     RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
-use nix::errno::Errno;
 
 use super::{Right, Rule};
 use crate::model::confinement::Level;
+use crate::sys::{Errno, landlock::abi as landlock_abi};
 
 /// The newest Landlock that the crate knows; what the kernel lacks of it is left out.
 const NEWEST: ABI = ABI::V9;
@@ -27,24 +27,10 @@ pub(crate) enum ConfineError {
 }
 
 /// Returns the Landlock ABI of the running kernel, or why there is none.
-#[expect(
-    unsafe_code,
-    reason = "the crate does not tell the ABI before it restricts"
-)]
 pub(crate) fn kernel_abi() -> Result<u32, ConfineError> {
-    const VERSION: u32 = 1;
-    // SAFETY: a null attribute of size zero with this flag only asks for the version.
-    let answer = unsafe {
-        libc::syscall(
-            libc::SYS_landlock_create_ruleset,
-            std::ptr::null::<libc::c_void>(),
-            0_usize,
-            VERSION,
-        )
-    };
-    match u32::try_from(answer) {
+    match landlock_abi() {
         Ok(abi) if abi > 0 => Ok(abi),
-        _ if Errno::last() == Errno::EOPNOTSUPP => Err(ConfineError::Unavailable(
+        Err(Errno::EOPNOTSUPP) => Err(ConfineError::Unavailable(
             "it is built in but not enabled: add landlock to lsm=",
         )),
         _ => Err(ConfineError::Unavailable(
@@ -76,9 +62,9 @@ fn wanted() -> BitFlags<AccessFs> {
 
 fn rights(right: Right) -> BitFlags<AccessFs> {
     match right {
-        Right::RemoveEntries => AccessFs::RemoveFile.into(),
-        Right::RemoveDirectories => AccessFs::RemoveDir.into(),
-        Right::RemoveAll => AccessFs::RemoveFile | AccessFs::RemoveDir,
+        Right::Entries => AccessFs::RemoveFile.into(),
+        Right::Directories => AccessFs::RemoveDir.into(),
+        Right::Both => AccessFs::RemoveFile | AccessFs::RemoveDir,
     }
 }
 

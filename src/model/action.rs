@@ -69,15 +69,6 @@ impl FromStr for Action {
 pub(crate) struct ActionSet(u8);
 
 impl ActionSet {
-    pub(crate) const fn only(action: Action) -> Self {
-        Self(action.bit())
-    }
-
-    #[must_use]
-    pub(crate) const fn with(self, action: Action) -> Self {
-        Self(self.0 | action.bit())
-    }
-
     /// Returns the set of these actions, or nothing when there are none.
     pub(crate) fn of(actions: &[Action]) -> Option<Self> {
         let bits = actions.iter().fold(0, |bits, action| bits | action.bit());
@@ -134,10 +125,11 @@ mod tests {
 
     #[test]
     fn p_d13_a_set_permits_only_what_it_names() {
-        let set = ActionSet::only(Action::Rm);
+        let set = ActionSet::of(&[Action::Rm]).unwrap();
         assert!(set.contains(Action::Rm));
         assert!(!set.contains(Action::Trash));
-        assert_eq!(set.with(Action::Trash).to_string(), "rm,trash");
+        let both = ActionSet::of(&[Action::Trash, Action::Rm]).unwrap();
+        assert_eq!(both.to_string(), "rm,trash");
     }
 
     #[test]

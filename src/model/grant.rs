@@ -1,3 +1,5 @@
+use std::fmt;
+
 use super::action::{Action, ActionSet};
 use super::agent::{Agent, AgentName};
 use super::id::Id;
@@ -95,6 +97,21 @@ pub(crate) enum Shortfall {
     UsedUp,
     /// Pinned to a directory that is not there any more.
     Replaced,
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OtherAgent => "for another agent",
+            Self::OtherAction => "for another operation",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::NotYet => "not begun",
+            Self::ClockSetBack => "given after the time that the clock says now",
+            Self::UsedUp => "used up",
+            Self::Replaced => "pinned to a directory that was replaced",
+        })
+    }
 }
 
 impl Grant {
@@ -200,7 +217,7 @@ pub(crate) mod tests {
             request: Id::from_random([0; 16]).unwrap(),
             agent: None,
             uid: 1000,
-            actions: ActionSet::only(Action::Rm),
+            actions: ActionSet::of(&[Action::Rm]).unwrap(),
             scope: PathScope::new(Path::new(path)).unwrap(),
             pin: None,
             reason: String::new(),

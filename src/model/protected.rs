@@ -6,8 +6,8 @@ use super::scope::PathScope;
 pub(crate) struct ProtectedPlace {
     pub(crate) what: &'static str,
     pub(crate) path: PathScope,
-    /// The directories from the place up to the root. A bind mount gives a directory a second
-    /// name; these find it under any.
+    /// The place and the directories above it, the root last. A bind mount gives a directory a
+    /// second name; these find it under any.
     pub(crate) ancestry: Vec<FileIdentity>,
 }
 
@@ -17,10 +17,17 @@ impl ProtectedPlace {
         if self.path.covers(&target.scope) || target.scope.covers(&self.path) {
             return true;
         }
-        target.kind == TargetKind::Directory
-            && target
-                .identity
-                .is_some_and(|identity| self.ancestry.contains(&identity))
+        let holds = |identity| match target.kind {
+            TargetKind::Directory => self.lies_below(identity),
+            _ => self.ancestry.first() == Some(&identity),
+        };
+        let lies_in = |place| target.lineage.contains(place);
+        target.identity.is_some_and(holds) || self.ancestry.first().is_some_and(lies_in)
+    }
+
+    /// Says whether this place is a directory, or lies below it.
+    pub(crate) fn lies_below(&self, directory: FileIdentity) -> bool {
+        self.ancestry.contains(&directory)
     }
 }
 
@@ -28,6 +35,7 @@ impl ProtectedPlace {
 mod tests {
     use std::ffi::OsString;
     use std::path::Path;
+    use std::rc::Rc;
 
     use super::*;
 
@@ -38,6 +46,7 @@ mod tests {
             scope: PathScope::new(Path::new(path)).unwrap(),
             kind,
             identity: Some(FileIdentity { device: 1, inode }),
+            lineage: Rc::from([]),
             recursive: true,
         }
     }
@@ -65,6 +74,21 @@ mod tests {
             );
         }
         assert!(!vault().is_hit_by(&target("/home/a/vault2", TargetKind::Directory, 99)));
+    }
+
+    #[test]
+    fn path_28_what_lies_in_the_place_is_hit_under_any_name() {
+        let identity = |inode| FileIdentity { device: 1, inode };
+        let mut file = target("/mnt/alias/vault.db", TargetKind::Entry, 99);
+        assert!(!vault().is_hit_by(&file));
+        file.lineage = Rc::from([identity(30), identity(2)]);
+        assert!(vault().is_hit_by(&file));
+        file.lineage = Rc::from([identity(20), identity(2)]);
+        assert!(
+            !vault().is_hit_by(&file),
+            "a neighbour of the vault is not in it"
+        );
+        assert!(vault().is_hit_by(&target("/mnt/itself", TargetKind::Entry, 30)));
     }
 
     #[test]

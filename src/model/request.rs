@@ -1,3 +1,5 @@
+use std::fmt;
+
 use super::action::ActionSet;
 use super::agent::AgentName;
 use super::grant::Pin;
@@ -18,14 +20,25 @@ pub(crate) enum Principal {
     },
 }
 
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Agent {
+                name: Some(name),
+                uid,
+            } => write!(f, "{name} of uid {uid}"),
+            Self::Agent { name: None, uid } => write!(f, "any agent of uid {uid}"),
+            Self::Person { uid } => write!(f, "uid {uid}"),
+        }
+    }
+}
+
 /// Where a request is in its life. All states but pending are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestState {
     Pending,
     Approved,
     Denied,
-    Expired,
-    Cancelled,
 }
 
 impl RequestState {
@@ -34,8 +47,6 @@ impl RequestState {
             Self::Pending => "pending",
             Self::Approved => "approved",
             Self::Denied => "denied",
-            Self::Expired => "expired",
-            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -89,6 +100,7 @@ pub(crate) struct Approved {
 }
 
 impl Request {
+    /// Returns the agent, or any agent of the user, that the grant would be for.
     pub(crate) fn requester(&self) -> Principal {
         Principal::Agent {
             name: self.agent.clone(),
@@ -108,12 +120,13 @@ impl Request {
             return Err(NotApproved::NotPending);
         }
         // An agent is never an approver, whatever it is called (A-D2).
-        let Principal::Person { uid } = verdict.approver else {
+        let agent = matches!(verdict.approver, Principal::Agent { .. });
+        if agent || verdict.approver == self.requester() {
             return Err(NotApproved::SelfApproval);
-        };
+        }
         Ok(Approved {
             request: self,
-            approver: format!("uid {uid} ({})", verdict.through),
+            approver: format!("{} ({})", verdict.approver, verdict.through),
         })
     }
 }
@@ -146,7 +159,7 @@ mod tests {
             id: Id::from_random([1; 16]).unwrap(),
             agent: None,
             uid: 1000,
-            actions: ActionSet::only(Action::Rm),
+            actions: ActionSet::of(&[Action::Rm]).unwrap(),
             scope: PathScope::new(Path::new("/tmp/x")).unwrap(),
             pin: None,
             reason: String::new(),
@@ -188,8 +201,7 @@ mod tests {
 
     #[test]
     fn s_d4_a_decided_request_is_not_decided_again() {
-        use RequestState::{Approved, Cancelled, Denied, Expired};
-        for state in [Approved, Denied, Expired, Cancelled] {
+        for state in [RequestState::Approved, RequestState::Denied] {
             let person = Principal::Person { uid: 1000 };
             let refused = request(state).approve(&verdict(person)).unwrap_err();
             assert_eq!(refused, NotApproved::NotPending, "{}", state.name());

@@ -171,6 +171,7 @@ fn nearest(operation: &Operation, target: &Target, facts: &Facts<'_>) -> Option<
 mod tests {
     use std::ffi::OsString;
     use std::path::{Path, PathBuf};
+    use std::rc::Rc;
 
     use super::*;
     use crate::model::action::Action;
@@ -183,6 +184,7 @@ mod tests {
             scope: PathScope::new(Path::new(path)).unwrap(),
             kind,
             identity: None,
+            lineage: Rc::from([]),
             recursive: false,
         }
     }

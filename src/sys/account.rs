@@ -15,7 +15,7 @@ pub(crate) struct Account {
 pub(crate) enum AccountError {
     #[error("cannot look up uid {0} in the password database: {1}")]
     Lookup(u32, nix::Error),
-    #[error("uid {0} is not in the password database")]
+    #[error("uid {0} is not in the password database (/etc/passwd), which says where its home is")]
     Unknown(u32),
     #[error("the home directory of uid {0} is not an absolute path")]
     Home(u32),

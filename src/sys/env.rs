@@ -2,6 +2,7 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use super::account::Account;
+use crate::model::agent::{AgentName, InvalidAgentName};
 
 /// Where the real command looks for programs of its own.
 pub(crate) const SAFE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -38,6 +39,39 @@ pub(crate) fn text(name: &str) -> Option<String> {
     bytes(name)
         .and_then(|value| value.into_string().ok())
         .filter(|value| !value.is_empty())
+}
+
+/// The label that the caller chose is not a name.
+#[derive(Debug, thiserror::Error)]
+#[error("{variable} is not a name: {reason}")]
+pub(crate) struct InvalidLabel {
+    variable: &'static str,
+    reason: InvalidAgentName,
+}
+
+/// Returns what the caller says to be called as an agent, if it says so. It proves nothing.
+pub(crate) fn agent_name() -> Result<Option<AgentName>, InvalidLabel> {
+    let label = ["PVM_AGENT_ID", "AGENT_ID"]
+        .into_iter()
+        .find_map(|variable| bytes(variable).map(|label| (variable, label)));
+    let Some((variable, label)) = label.filter(|(_, label)| !label.is_empty()) else {
+        return Ok(None);
+    };
+    label
+        .to_str()
+        .ok_or(InvalidAgentName)
+        .and_then(AgentName::parse)
+        .map(Some)
+        .map_err(|reason| InvalidLabel { variable, reason })
+}
+
+/// Says whether the caller's locale has letters beyond ASCII, by its name.
+pub(crate) fn speaks_utf8() -> bool {
+    let name = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(text);
+    name.is_some_and(|name| {
+        let name = name.to_ascii_lowercase();
+        name.contains("utf-8") || name.contains("utf8")
+    })
 }
 
 /// Returns the names of all variables that are set.

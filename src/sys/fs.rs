@@ -1,14 +1,15 @@
 //! Files of pvm's own: made with an explicit mode, and believed only when nobody else could have
 //! written them.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::ffi::CString;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::Mode;
 
 use super::{process, random};
@@ -174,6 +175,25 @@ pub(crate) fn create_private_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Opens a file for this user alone, and makes it when there is none. A link is an error.
+pub(crate) fn open_or_create_private_file(path: &Path) -> io::Result<File> {
+    let open = || {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(path)
+    };
+    match open() {
+        // The caller's umask has no say in the mode of the new file (ENV-28).
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match create_private_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open(),
+            made => made,
+        },
+        opened => opened,
+    }
+}
+
 /// Writes a file that is complete or absent: a temporary name, fsync, rename, fsync of the
 /// directory. An existing file is replaced only when `replace` says so.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8], mode: u32, replace: bool) -> io::Result<()> {
@@ -194,9 +214,10 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8], mode: u32, replace: bool) -
             fs::rename(&temporary, path)?;
             return sync_directory(directory);
         }
-        match move_new(&temporary, path)? {
-            true => Ok(()),
-            false => Err(io::Error::from(io::ErrorKind::AlreadyExists)),
+        if move_new(&temporary, path)? {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::AlreadyExists.into())
         }
     })();
     if result.is_err() {
@@ -208,10 +229,23 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8], mode: u32, replace: bool) -
 /// Gives a file its final name unless something stands there already, and makes that durable.
 ///
 /// Returns whether the name was free.
+#[expect(unsafe_code, reason = "nix has renameat2 for glibc only")]
 pub(crate) fn move_new(from: &Path, to: &Path) -> io::Result<bool> {
-    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
-        Ok(()) => sync_directory(to.parent().unwrap_or(Path::new("."))).map(|()| true),
+    let old = CString::new(from.as_os_str().as_bytes())?;
+    let new = CString::new(to.as_os_str().as_bytes())?;
+    // SAFETY: both names are C strings that live through the call.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_renameat2,
+            libc::AT_FDCWD,
+            old.as_ptr(),
+            libc::AT_FDCWD,
+            new.as_ptr(),
+            libc::RENAME_NOREPLACE,
+        )
+    };
+    match Errno::result(status) {
+        Ok(_) => sync_directory(to.parent().unwrap_or(Path::new("."))).map(|()| true),
         Err(Errno::EEXIST) => Ok(false),
         Err(error) => Err(error.into()),
     }
@@ -224,35 +258,26 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// The queue of those who use the vault. Held until it is dropped, or the process becomes another.
 #[derive(Debug)]
-pub(crate) struct QueueTicket(#[expect(dead_code, reason = "held for its drop")] Flock<File>);
-
-/// How to stand in the queue: readers together, a writer alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    Read,
-    Write,
-}
+pub(crate) struct QueueTicket(#[expect(dead_code, reason = "held for its drop")] File);
 
 /// Nobody finished for this long while one waited: whoever holds the lock hangs (DB-02).
-const LONGEST_STANDSTILL: Duration = Duration::from_secs(2);
+pub(crate) const LONGEST_STANDSTILL: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Waits for one's turn at the lock file. `watched` changes whenever a writer finishes; as long
 /// as it changes, the queue moves and waiting is worth it.
-pub(crate) fn queue(lock: File, turn: Turn, watched: &Path) -> io::Result<QueueTicket> {
-    let wanted = match turn {
-        Turn::Read => FlockArg::LockSharedNonblock,
-        Turn::Write => FlockArg::LockExclusiveNonblock,
-    };
-    let mut lock = lock;
+pub(crate) fn queue(lock: File, watched: &Path) -> io::Result<QueueTicket> {
     let mut pause = Duration::from_micros(200);
     let mut since: Option<(Instant, Instant)> = None;
     let mut seen = None;
     loop {
-        match Flock::lock(lock, wanted) {
-            Ok(held) => return Ok(QueueTicket(held)),
-            Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => lock = back,
-            Err((_, error)) => return Err(error.into()),
+        // Closing the file gives the lock back. nix's guard asks for that, and panics where it is
+        // told no.
+        match lock.try_lock() {
+            Ok(()) => return Ok(QueueTicket(lock)),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(TryLockError::Error(error)) => return Err(error),
         }
         let (start, moved) = since.get_or_insert_with(|| (Instant::now(), Instant::now()));
         let stamp = fs::metadata(watched)
@@ -320,13 +345,13 @@ mod tests {
     fn db_02_a_holder_that_never_finishes_is_not_waited_for() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lock");
-        let held = queue(create_private_file(&path).unwrap(), Turn::Write, &path).unwrap();
+        let held = queue(create_private_file(&path).unwrap(), &path).unwrap();
         let started = Instant::now();
-        let refused = queue(File::open(&path).unwrap(), Turn::Read, &path).unwrap_err();
+        let refused = queue(File::open(&path).unwrap(), &path).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
         assert!(started.elapsed() >= LONGEST_STANDSTILL);
         drop(held);
-        queue(File::open(&path).unwrap(), Turn::Read, &path).unwrap();
+        queue(File::open(&path).unwrap(), &path).unwrap();
     }
 
     #[test]

@@ -43,16 +43,12 @@ fn unescape(field: &[u8]) -> Vec<u8> {
         let octal = digits
             .and_then(|digits| std::str::from_utf8(digits).ok())
             .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match octal {
-            Some(byte) => {
-                out.push(byte);
-                rest = after.get(3..).unwrap_or_default();
-            }
-            None => {
-                out.push(first);
-                rest = after;
-            }
-        }
+        out.push(octal.unwrap_or(first));
+        rest = if octal.is_some() {
+            after.get(3..).unwrap_or_default()
+        } else {
+            after
+        };
     }
     out
 }
@@ -75,7 +71,7 @@ mod tests {
             list()
                 .unwrap()
                 .iter()
-                .any(|mount| mount.point == PathBuf::from("/"))
+                .any(|mount| mount.point == std::path::Path::new("/"))
         );
     }
 }

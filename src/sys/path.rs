@@ -1,22 +1,26 @@
 //! Resolution of operands by the kernel. The directory that holds the operand is opened and kept
 //! open; the last component is looked at without following it, as `unlink` will treat it.
 
-use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+mod identity;
+mod pinned;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
-use nix::sys::stat::{FileStat, SFlag, fstat, fstatat, stat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{SFlag, fstat, fstatat, stat};
 use nix::sys::statfs::fstatfs;
-use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, unlinkat};
 
-use crate::model::grant::Pin;
-use crate::model::operation::{FileIdentity, TargetKind};
+use crate::model::operation::TargetKind;
 use crate::model::scope::{InvalidScope, PathScope};
+use identity::{file_type, lineage};
+
+pub(crate) use identity::{ancestry, canonical, identity, name_of, pin};
+pub(crate) use pinned::{Obstacle, Parent, Pinned};
 
 /// File systems that show the kernel and hold no files of anybody's: proc, sysfs, cgroup2,
 /// cgroup, devpts, securityfs, debugfs, tracefs, bpf, efivarfs, selinuxfs, configfs (statfs(2)).
@@ -52,6 +56,8 @@ pub(crate) enum PathError {
     KernelFileSystem,
     #[error("it is a mount point")]
     MountPoint,
+    #[error("it is a name of pvm itself")]
+    OwnName,
     #[error("it changed while it was looked at")]
     Changed,
     #[error("its canonical name cannot be a scope: {0}")]
@@ -62,104 +68,15 @@ pub(crate) enum PathError {
 
 impl PathError {
     /// Says whether nothing stands at the path.
-    pub(crate) fn is_missing(&self) -> bool {
-        *self == Self::System(Errno::ENOENT)
-    }
-}
-
-/// A directory that holds operands, open for as long as this lives.
-#[derive(Debug)]
-pub(crate) struct Parent {
-    fd: OwnedFd,
-    path: PathBuf,
-}
-
-impl Parent {
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl AsFd for Parent {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
-/// An operand that the kernel resolved, with the descriptors that hold it in place.
-#[derive(Debug)]
-pub(crate) struct Pinned {
-    pub(crate) parent: Rc<Parent>,
-    /// The operand's own name in its parent; nothing when the parent itself is missing.
-    pub(crate) name: Option<OsString>,
-    pub(crate) scope: PathScope,
-    pub(crate) kind: TargetKind,
-    pub(crate) identity: Option<FileIdentity>,
-    /// The directory itself, when the operand is one.
-    pub(crate) directory: Option<OwnedFd>,
-}
-
-/// Why a pinned entry was not removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Obstacle {
-    /// Something else stands there now.
-    Changed,
-    System(Errno),
-}
-
-impl Pinned {
-    /// Removes the entry, which must not be a directory, if it is still the one that was checked.
-    pub(crate) fn unlink(&self) -> Result<(), Obstacle> {
-        let name = self.name.as_deref().ok_or(Obstacle::Changed)?;
-        let status = self.status().map_err(Obstacle::System)?;
-        if Some(identity(&status)) != self.identity {
-            return Err(Obstacle::Changed);
-        }
-        unlinkat(&self.parent.fd, name, UnlinkatFlags::NoRemoveDir).map_err(Obstacle::System)
-    }
-
-    fn status(&self) -> Result<FileStat, Errno> {
-        let name = self.name.as_deref().ok_or(Errno::ENOENT)?;
-        fstatat(&self.parent.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW)
-    }
-
-    /// Says whether the mode forbids this user to write the file, which `rm` asks about.
-    pub(crate) fn is_write_protected(&self) -> bool {
-        let link = self
-            .status()
-            .is_ok_and(|status| file_type(&status) == SFlag::S_IFLNK);
-        let writable = self.name.as_deref().is_some_and(|name| {
-            faccessat(
-                &self.parent.fd,
-                name,
-                AccessFlags::W_OK,
-                AtFlags::AT_EACCESS,
-            )
-            .is_ok()
-        });
-        !link && !writable
-    }
-
-    /// Returns what the entry is, in the words of `rm`'s questions.
-    pub(crate) fn describe(&self) -> &'static str {
-        match self
-            .status()
-            .map(|status| (file_type(&status), status.st_size))
-        {
-            Ok((SFlag::S_IFREG, 0)) => "regular empty file",
-            Ok((SFlag::S_IFREG, _)) => "regular file",
-            Ok((SFlag::S_IFLNK, _)) => "symbolic link",
-            Ok((SFlag::S_IFIFO, _)) => "fifo",
-            Ok((SFlag::S_IFSOCK, _)) => "socket",
-            _ => "file",
-        }
+    pub(crate) fn is_missing(self) -> bool {
+        self == Self::System(Errno::ENOENT)
     }
 }
 
 /// Resolves operands; directories that hold several of them are opened once.
 #[derive(Debug, Default)]
 pub(crate) struct Resolver {
-    parents: HashMap<Vec<u8>, (Rc<Parent>, Vec<u8>)>,
+    parents: BTreeMap<Vec<u8>, (Rc<Parent>, Vec<u8>)>,
     device_file_system: Option<u64>,
 }
 
@@ -217,7 +134,8 @@ impl Resolver {
         {
             return Err(PathError::KernelFileSystem);
         }
-        Ok(Parent { fd, path })
+        let lineage = lineage(&fd, &path)?;
+        Ok(Parent { fd, path, lineage })
     }
 
     /// The device number of the file system on `/dev`, or one that no file has when `/dev` is a
@@ -324,6 +242,9 @@ fn found(parent: Rc<Parent>, name: &[u8], slash: bool) -> Result<Pinned, PathErr
     if matches!(file_type(&status), SFlag::S_IFCHR | SFlag::S_IFBLK) {
         return Err(PathError::KernelFileSystem);
     }
+    if file_type(&status) == SFlag::S_IFLNK && leads_to_this_program(&pinned.parent, name) {
+        return Err(PathError::OwnName);
+    }
     pinned.kind = if directory {
         TargetKind::Directory
     } else {
@@ -337,6 +258,14 @@ fn found(parent: Rc<Parent>, name: &[u8], slash: bool) -> Result<Pinned, PathErr
         pinned.directory = Some(fd);
     }
     Ok(pinned)
+}
+
+/// Says whether a link is one of the names that this program was installed under.
+fn leads_to_this_program(parent: &Parent, link: &OsStr) -> bool {
+    let target = fstatat(&parent.fd, link, AtFlags::empty());
+    target.is_ok_and(|target| {
+        stat("/proc/self/exe").is_ok_and(|own| identity(&own) == identity(&target))
+    })
 }
 
 /// Opens a directory of `parent` by its name, and nothing that is mounted or linked there.
@@ -361,82 +290,11 @@ fn open_below(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd, PathError> {
     Err(PathError::Changed)
 }
 
-fn file_type(status: &FileStat) -> SFlag {
-    SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits())
-}
-
-/// Returns the device and inode number in `status`.
-pub(crate) fn identity(status: &FileStat) -> FileIdentity {
-    FileIdentity {
-        device: status.st_dev,
-        inode: status.st_ino,
-    }
-}
-
-/// Returns the canonical path by which the kernel knows an open descriptor.
-pub(crate) fn name_of(fd: &impl AsFd) -> Result<PathBuf, PathError> {
-    let link = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
-    let path = readlinkat(AT_FDCWD, link.as_str()).map_err(PathError::System)?;
-    if path.as_bytes().starts_with(b"/") {
-        Ok(PathBuf::from(OsString::from_vec(path.into_vec())))
-    } else {
-        Err(PathError::Deleted)
-    }
-}
-
-/// Returns the path under which the kernel knows what stands at `path`, links followed.
-pub(crate) fn canonical(path: &Path) -> Result<PathBuf, PathError> {
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    name_of(&openat2(AT_FDCWD, path, how).map_err(PathError::System)?)
-}
-
-/// Returns the identities of `path` and of every directory above it, the root last.
-pub(crate) fn ancestry(path: &Path) -> Result<Vec<FileIdentity>, PathError> {
-    path.ancestors()
-        .map(|level| {
-            stat(level)
-                .map(|status| identity(&status))
-                .map_err(PathError::System)
-        })
-        .collect()
-}
-
-/// Returns what a pinned grant remembers of the directory at `path`, links not followed.
-#[expect(unsafe_code, reason = "nix has no statx")]
-pub(crate) fn pin(path: &Path) -> Result<Pin, PathError> {
-    let name = std::ffi::CString::new(path.as_os_str().as_bytes())
-        .map_err(|_| PathError::System(Errno::EINVAL))?;
-    let mut status = std::mem::MaybeUninit::<libc::statx>::zeroed();
-    let wanted = libc::STATX_INO | libc::STATX_BTIME;
-    // SAFETY: the name is a C string and the buffer is a whole statx structure.
-    let result = unsafe {
-        libc::statx(
-            libc::AT_FDCWD,
-            name.as_ptr(),
-            libc::AT_SYMLINK_NOFOLLOW,
-            wanted,
-            status.as_mut_ptr(),
-        )
-    };
-    if result != 0 {
-        return Err(PathError::System(Errno::last()));
-    }
-    // SAFETY: the structure was zeroed, and the call that succeeded filled it.
-    let status = unsafe { status.assume_init() };
-    let born = status.stx_btime.tv_sec.saturating_mul(1_000_000_000);
-    Ok(Pin {
-        device: libc::makedev(status.stx_dev_major, status.stx_dev_minor),
-        inode: status.stx_ino,
-        born: born.saturating_add(i64::from(status.stx_btime.tv_nsec)),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
 
     use super::*;
 

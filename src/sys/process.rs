@@ -2,10 +2,12 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-use nix::unistd::{Uid, getpid};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Uid, fork, getpid};
 
 /// Returns the effective user id.
 pub(crate) fn uid() -> u32 {
@@ -148,5 +150,33 @@ pub(crate) fn raise_open_files() -> io::Result<SavedLimit> {
 impl SavedLimit {
     pub(crate) fn restore(&self) -> io::Result<()> {
         Ok(setrlimit(Resource::RLIMIT_NOFILE, self.0, self.1)?)
+    }
+}
+
+/// Does something irrevocable in a child process, and returns the exit status that it chose.
+///
+/// There must be no other thread: the child has only the one that calls.
+#[expect(
+    unsafe_code,
+    reason = "nix marks fork unsafe for programs with threads"
+)]
+pub(crate) fn in_child(work: impl FnOnce() -> u8) -> io::Result<u8> {
+    // SAFETY: pvm never starts a thread, so the child's memory is in no half-changed state.
+    match unsafe { fork() }? {
+        ForkResult::Child => {
+            let status = work();
+            // SAFETY: ends the child at once, without flushing what the parent has buffered.
+            unsafe { libc::_exit(status.into()) }
+        }
+        ForkResult::Parent { child } => loop {
+            match waitpid(child, None) {
+                Ok(WaitStatus::Exited(_, status)) => {
+                    return Ok(u8::try_from(status).unwrap_or(u8::MAX));
+                }
+                Ok(other) => return Err(io::Error::other(format!("{other:?}"))),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        },
     }
 }

@@ -9,6 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
+use nix::errno::Errno;
+
 use super::env::SAFE_PATH;
 use crate::model::operation::FileIdentity;
 
@@ -139,7 +141,8 @@ impl Searcher {
             .map(|hit| self.judge(hit))
     }
 
-    fn is_own(&self, hit: &Path) -> bool {
+    /// Says whether a program is pvm itself, under whatever name.
+    pub(crate) fn is_own(&self, hit: &Path) -> bool {
         fs::metadata(hit).is_ok_and(|status| {
             FileIdentity {
                 device: status.dev(),
@@ -239,7 +242,10 @@ impl Searcher {
             });
         }
         let mode = status.permissions().mode() & 0o7777;
-        if mode & 0o022 != 0 && !status.is_symlink() {
+        // Nix's store is open to the group of its builders, with the sticky bit: none of them can
+        // take the place of what belongs to root, and what lies in it is judged as well.
+        let protected = status.is_dir() && mode & 0o1002 == 0o1000;
+        if mode & 0o022 != 0 && !status.is_symlink() && !protected {
             return Err(Distrust::Writable {
                 path: path.to_owned(),
                 mode,
@@ -313,7 +319,8 @@ fn has_capabilities(program: &Path) -> bool {
             0,
         )
     };
-    size > 0
+    // Whatever else goes wrong here may hide capabilities.
+    size > 0 || (size < 0 && !matches!(Errno::last(), Errno::ENODATA | Errno::EOPNOTSUPP))
 }
 
 /// Returns the program that this process runs, by the kernel's word.

@@ -46,6 +46,79 @@ fn is_hidden(character: char) -> bool {
             | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Returns one word as GNU `rm` names a file, byte for byte: as a shell reads it back, and never
+/// bare (`shell-escape-always` of gnulib's quotearg). `utf8` says whether the locale has letters
+/// beyond ASCII.
+pub(crate) fn quoted(bytes: &[u8], utf8: bool) -> String {
+    if bytes.contains(&b'\'') && is_plain_in_double_quotes(bytes, utf8) {
+        return format!("\"{}\"", String::from_utf8_lossy(bytes));
+    }
+    let mut out = String::from("'");
+    let mut escaping = false;
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if is_printable(character, utf8) {
+                match character {
+                    // Closes, stands for itself, and opens again, in either kind of quotes.
+                    '\'' => out.push_str("'\\''"),
+                    _ if escaping => out.extend(['\'', '\'', character]),
+                    _ => out.push(character),
+                }
+                escaping = false;
+            } else {
+                let mut buffer = [0; 4];
+                push_gnu_escapes(
+                    &mut out,
+                    character.encode_utf8(&mut buffer).as_bytes(),
+                    &mut escaping,
+                );
+            }
+        }
+        push_gnu_escapes(&mut out, chunk.invalid(), &mut escaping);
+    }
+    out.push('\'');
+    out
+}
+
+fn is_printable(character: char, utf8: bool) -> bool {
+    !is_hidden(character) && (utf8 || character.is_ascii())
+}
+
+fn is_plain_in_double_quotes(bytes: &[u8], utf8: bool) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| {
+        text.char_indices().all(|(index, character)| {
+            is_printable(character, utf8)
+                && match character {
+                    '#' | '~' => index == 0,
+                    _ => !"!\"$&()*;<=>?[\\^`{|}".contains(character),
+                }
+        })
+    })
+}
+
+fn push_gnu_escapes(out: &mut String, bytes: &[u8], escaping: &mut bool) {
+    for byte in bytes {
+        if !*escaping {
+            out.push_str("'$'");
+        }
+        *escaping = true;
+        let letter = match byte {
+            7 => 'a',
+            8 => 'b',
+            b'\t' => 't',
+            b'\n' => 'n',
+            11 => 'v',
+            12 => 'f',
+            b'\r' => 'r',
+            _ => {
+                let _written = write!(out, "\\{byte:03o}");
+                continue;
+            }
+        };
+        out.extend(['\\', letter]);
+    }
+}
+
 /// Returns one word as a shell reads it back, byte for byte: bare, in quotes, or as `$'...'`.
 pub(crate) fn shell_word(bytes: &[u8]) -> String {
     let bare = |byte: &u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(byte);
@@ -123,5 +196,30 @@ mod tests {
         assert_eq!(shell_word(b"it's"), "'it'\\''s'");
         assert_eq!(shell_word(b"a\n\xff'"), "$'a\\n\\xff\\''");
         assert_eq!(shell_line([&b"rm"[..], b"a b"]), "rm 'a b'");
+    }
+
+    /// The expected texts are what `rm` of coreutils 9.1 says.
+    #[test]
+    fn a_file_is_named_as_rm_names_it() {
+        let cases: [(&[u8], &str); 14] = [
+            (b"a", "'a'"),
+            (b"", "''"),
+            (b"a b", "'a b'"),
+            (b"it's", "\"it's\""),
+            (b"it's @", "\"it's @\""),
+            (b"it's $x", r"'it'\''s $x'"),
+            (b"#it's", "\"#it's\""),
+            (b"it's#", r"'it'\''s#'"),
+            (b"a\\b", r"'a\b'"),
+            (b"\xff", r"''$'\377'"),
+            (b"a\nb", r"'a'$'\n''b'"),
+            (b"a\x1b\x07'", r"'a'$'\033\a'\'''"),
+            (b"\"\xff\xfe\"", r#"'"'$'\377\376''"'"#),
+            ("\u{e9}".as_bytes(), r"''$'\303\251'"),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(quoted(bytes, false), expected);
+        }
+        assert_eq!(quoted("\u{e9}'s".as_bytes(), true), "\"\u{e9}'s\"");
     }
 }

@@ -115,15 +115,14 @@ fn long_option<'a, T: Copy + PartialEq>(
         .long
         .iter()
         .filter(|(long, ..)| long.as_bytes().starts_with(name));
-    let (long, takes, option) = match exact {
-        Some(entry) => entry,
-        None => {
-            let first = fits.next().ok_or_else(|| UsageError::Unknown(spelled()))?;
-            if fits.any(|other| (other.1, other.2) != (first.1, first.2)) {
-                return Err(UsageError::Ambiguous(spelled()));
-            }
-            first
+    let (long, takes, option) = if let Some(entry) = exact {
+        entry
+    } else {
+        let first = fits.next().ok_or_else(|| UsageError::Unknown(spelled()))?;
+        if fits.any(|other| (other.1, other.2) != (first.1, first.2)) {
+            return Err(UsageError::Ambiguous(spelled()));
         }
+        first
     };
     if value.is_some() && *takes == TakesValue::No {
         return Err(UsageError::UnexpectedValue(long));

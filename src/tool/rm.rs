@@ -65,6 +65,7 @@ pub(crate) enum Prompt {
 
 /// What the options ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are rm's own flags")]
 pub(crate) struct Options {
     pub(crate) force: bool,
     pub(crate) prompt: Prompt,
@@ -251,6 +252,7 @@ pub(crate) fn resolve(
         scope: pinned.scope.clone(),
         kind: pinned.kind,
         identity: pinned.identity,
+        lineage: pinned.parent.lineage(),
         recursive: command.options.recursive && pinned.kind == TargetKind::Directory,
     };
     let targets = command.operands.iter().zip(&pins).map(target).collect();

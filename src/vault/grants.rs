@@ -12,9 +12,6 @@ use crate::model::time::{Moment, Timestamp, Uptime};
 const COLUMNS: &str = "id, request, agent, uid, actions, scope, pin, reason, issued_at, not_before, \
      expires_at, boot, boot_deadline, uses_left, approved_by, ended_at, ended_by";
 
-/// How many grants one scope may offer for one decision; more are not looked at.
-const MOST_FOR_A_SCOPE: u32 = 256;
-
 /// Makes the grant that an approval is for, and returns it.
 pub(crate) fn insert(
     transaction: &Transaction<'_>,
@@ -58,8 +55,8 @@ pub(crate) fn on_scope(
 ) -> Result<Vec<Grant>, VaultError> {
     select(
         transaction,
-        "WHERE scope = ?1 AND ended_at IS NULL ORDER BY expires_at DESC LIMIT ?2",
-        &[&scope.as_bytes(), &MOST_FOR_A_SCOPE],
+        "WHERE scope = ?1 AND ended_at IS NULL ORDER BY expires_at DESC",
+        &[&scope.as_bytes()],
     )
 }
 

@@ -84,23 +84,35 @@ pub(super) fn create(connection: &Connection) -> Result<(), VaultError> {
     Ok(())
 }
 
-fn known_version(connection: &Connection) -> Result<i64, VaultError> {
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+/// Checks the numbers that the file's header has for the version and for whose file it is
+/// (DB-13).
+pub(super) fn check_numbers(version: u32, application: u32) -> Result<(), VaultError> {
+    let (found, application) = (i64::from(version), i64::from(application));
+    if application != APPLICATION {
+        return Err(VaultError::StrangeSchema("it is not pvm's".to_owned()));
+    }
     if found > VERSION {
         return Err(VaultError::NewerSchema {
             found,
             known: VERSION,
         });
     }
-    Ok(found)
+    if found < VERSION {
+        return Err(VaultError::StrangeSchema("it is not finished".to_owned()));
+    }
+    Ok(())
 }
 
 /// Checks that the schema is word for word the one that pvm made: a trigger or a view that
-/// somebody smuggled in would act inside pvm's own transactions (DB-13, DB-15).
+/// somebody smuggled in would act inside pvm's own transactions (DB-15).
 pub(super) fn check(connection: &Connection) -> Result<(), VaultError> {
-    if known_version(connection)? != VERSION {
-        return Err(VaultError::StrangeSchema("it is not finished".to_owned()));
+    match first_difference(connection)? {
+        None => Ok(()),
+        Some(strange) => Err(VaultError::StrangeSchema(strange)),
     }
+}
+
+fn first_difference(connection: &Connection) -> Result<Option<String>, VaultError> {
     let mut expected = MIGRATIONS.iter().copied().flatten();
     let mut statement =
         connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")?;
@@ -108,14 +120,12 @@ pub(super) fn check(connection: &Connection) -> Result<(), VaultError> {
     while let Some(row) = rows.next()? {
         let sql = row.get_ref(0)?.as_str().unwrap_or_default();
         if expected.next().is_none_or(|known| *known != sql) {
-            let start: String = sql.chars().take(60).collect();
-            return Err(VaultError::StrangeSchema(start));
+            return Ok(Some(sql.chars().take(60).collect()));
         }
     }
-    match expected.next() {
-        None => Ok(()),
-        Some(missing) => Err(VaultError::StrangeSchema(format!("it lacks {missing:.40}"))),
-    }
+    Ok(expected
+        .next()
+        .map(|missing| format!("it lacks {missing:.40}")))
 }
 
 #[cfg(test)]
@@ -135,12 +145,11 @@ mod tests {
 
     #[test]
     fn db_13_a_newer_schema_is_refused() {
-        let connection = made();
-        connection
-            .pragma_update(None, "user_version", VERSION + 1)
-            .unwrap();
-        let error = check(&connection).unwrap_err();
+        let (version, application) = (VERSION as u32, APPLICATION as u32);
+        check_numbers(version, application).unwrap();
+        let error = check_numbers(version + 1, application).unwrap_err();
         assert!(matches!(error, VaultError::NewerSchema { found, .. } if found == VERSION + 1));
+        assert!(check_numbers(version, 0).is_err());
     }
 
     #[test]

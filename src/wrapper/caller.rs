@@ -2,8 +2,8 @@ use std::cell::OnceCell;
 use std::io;
 
 use crate::broker::exec::Caller;
-use crate::model::agent::{Agent, AgentName, InvalidAgentName};
-use crate::sys::env;
+use crate::model::agent::{Agent, AgentName};
+use crate::sys::env::{self, InvalidLabel};
 use crate::sys::process::{self, SavedLimit, SavedSignal};
 
 /// How many descriptors a process may use before its limit on open files has to be raised.
@@ -44,16 +44,16 @@ impl Caller for Changed {
 }
 
 /// Returns who calls: the uid that the kernel says, and the label that the caller chose.
-pub(super) fn agent() -> Result<Agent, InvalidAgentName> {
-    let label = env::bytes("PVM_AGENT_ID").or_else(|| env::bytes("AGENT_ID"));
-    let name = match label {
-        None => AgentName::default(),
-        Some(label) if label.is_empty() => AgentName::default(),
-        Some(label) => AgentName::parse(label.to_str().ok_or(InvalidAgentName)?)?,
-    };
-    Ok(Agent {
-        name,
+pub(super) fn agent() -> Result<Agent, InvalidLabel> {
+    let name = env::agent_name()?.unwrap_or_default();
+    Ok(Agent { name, ..nameless() })
+}
+
+/// Returns who calls, without a label.
+pub(super) fn nameless() -> Agent {
+    Agent {
+        name: AgentName::default(),
         uid: process::uid(),
         pid: process::pid(),
-    })
+    }
 }

@@ -1,16 +1,16 @@
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::broker::Refusal;
+use crate::broker::{Denial, Refusal};
 use crate::failure::{ExitStatus, Failure};
 use crate::model::action::Action;
 use crate::model::grant::Shortfall;
 use crate::model::operation::Operation;
 use crate::model::scope::PathScope;
 use crate::model::time::Ttl;
-use crate::policy::evaluate::Denial;
 use crate::sys::{env, process};
 use crate::text::escape::{shell_word, shown};
+use crate::text::json;
 
 /// Returns what an agent reads when an operation was refused: what is missing, and the exact
 /// command with which a person can give it.
@@ -48,13 +48,16 @@ pub(super) fn explain(refusal: &Refusal, action: Action, ttl: Ttl) -> Failure {
             path(scope)
         ))
         .hint("unmount it first; removal would reach into what is mounted"),
-        Refusal::Split { scope } => denied(format!(
-            "{} is the whole scope of its grant and goes alone",
-            path(scope)
+        Refusal::Split { scope, above_own } => denied(format!(
+            "{} {} and goes alone",
+            path(scope),
+            if *above_own {
+                "stands above what belongs to pvm"
+            } else {
+                "is the whole scope of its grant"
+            }
         ))
         .hint("remove it in a command of its own, and the other operands in another"),
-        Refusal::UsedUp { grant } => denied(format!("grant {} has no use left", grant.id.short()))
-            .hint(grant_hint(action, &grant.scope, ttl)),
         Refusal::NotGnu { program, why } => Failure::new(
             ExitStatus::Failed,
             format!(
@@ -63,6 +66,11 @@ pub(super) fn explain(refusal: &Refusal, action: Action, ttl: Ttl) -> Failure {
             ),
         )
         .hint(format!("this kernel lacks Landlock: {why}")),
+        Refusal::NotConfined { why } => Failure::new(
+            ExitStatus::Failed,
+            format!("the command cannot be confined: {why}"),
+        )
+        .hint("see what the kernel has:  pvm doctor"),
     }
 }
 
@@ -95,27 +103,23 @@ pub(super) fn print(failure: &Failure, program: &str, operation: Option<&Operati
     // No command follows, so a closed pipe may be an error instead of a death.
     let _unchanged = process::ignore_broken_pipes();
     let text = if env::text("PVM_JSON").as_deref() == Some("1") {
-        json(failure, operation)
+        object(failure, operation)
     } else {
         failure.lines(program)
     };
     let _unheard = std::io::stderr().write_all(text.as_bytes());
 }
 
-fn json(failure: &Failure, operation: Option<&Operation>) -> String {
+fn object(failure: &Failure, operation: Option<&Operation>) -> String {
     let decision = match failure.status {
         ExitStatus::Denied | ExitStatus::Usage => "denied",
         _ => "error",
     };
-    let scopes: Vec<String> = operation
-        .map(|operation| {
-            operation
-                .targets
-                .iter()
-                .map(|target| path(&target.scope))
-                .collect()
-        })
-        .unwrap_or_default();
+    let targets = operation.map_or(&[][..], |operation| &operation.targets);
+    let scopes: Vec<serde_json::Value> = targets
+        .iter()
+        .map(|target| json::bytes(target.scope.as_bytes()))
+        .collect();
     let object = serde_json::json!({
         "decision": decision,
         "reason": failure.message,

@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::caller::{self, Changed};
@@ -11,8 +12,8 @@ use crate::model::action::Action;
 use crate::model::agent::Agent;
 use crate::model::operation::Operation;
 use crate::sys::trust::{Search, Searcher, TrustedProgram};
-use crate::sys::{account::Account, env, trust};
-use crate::text::escape::{shell_word, shown};
+use crate::sys::{Errno, account::Account, env, trust};
+use crate::text::escape::{quoted, shell_word, shown};
 use crate::tool::rm::{self, Prompt, Refused, Resolved};
 
 const REAL_NAME: &str = "rm";
@@ -24,7 +25,7 @@ pub(crate) fn run(name: &str, argv: &[OsString]) -> ExitStatus {
     match pipeline(argv) {
         Ok(status) => status,
         Err(stopped) => {
-            refusal::print(&stopped.failure, name, stopped.operation.as_ref());
+            refusal::print(&stopped.failure, name, stopped.operation.as_deref());
             stopped.failure.status
         }
     }
@@ -33,7 +34,7 @@ pub(crate) fn run(name: &str, argv: &[OsString]) -> ExitStatus {
 /// A failure, and the operation it befell if it came that far.
 struct Stopped {
     failure: Failure,
-    operation: Option<Operation>,
+    operation: Option<Box<Operation>>,
 }
 
 impl From<Failure> for Stopped {
@@ -68,13 +69,8 @@ fn pipeline(argv: &[OsString]) -> Result<ExitStatus, Stopped> {
     );
     let broker = Broker::for_one_command(settings)?;
     let agent = caller::agent().map_err(|error| {
-        let failure = Failure::usage(format!("PVM_AGENT_ID is not a name: {error}"));
-        let nobody = Agent {
-            name: Default::default(),
-            uid: account.uid,
-            pid: 0,
-        };
-        recorded(&broker, &nobody, argv, failure)
+        let failure = Failure::usage(error.to_string());
+        recorded(&broker, &caller::nameless(), argv, failure)
     })?;
     let words = argv.get(1..).unwrap_or_default();
     let command =
@@ -93,10 +89,9 @@ fn pipeline(argv: &[OsString]) -> Result<ExitStatus, Stopped> {
         .map_err(|refused| recorded(&broker, &agent, argv, usage(refused)))?;
     let program = find_program(&broker, &config, &agent, argv)?;
     let attempt = attempt(resolved, program, agent.clone(), &account);
-    let operation = attempt.operation.clone();
     let permit = match broker.decide(attempt)? {
         Ruling::Permitted(permit) => permit,
-        Ruling::Refused(refusal) => {
+        Ruling::Refused { refusal, operation } => {
             let failure = refusal::explain(&refusal, Action::Rm, config.default_ttl);
             return Err(Stopped {
                 failure,
@@ -106,11 +101,18 @@ fn pipeline(argv: &[OsString]) -> Result<ExitStatus, Stopped> {
     };
     match broker.execute(*permit, &agent, &changed)? {
         Ended::Status(code) => Ok(ExitStatus::Command(code)),
-        Ended::NotStarted { program, error } => Err(Failure::new(
-            ExitStatus::NotExecutable,
-            format!("cannot execute {}: {}", program.display(), error.desc()),
-        )
-        .into()),
+        Ended::Unrecorded { status, error } => {
+            let what = format!("the result of the removal could not be recorded: {error}");
+            Err(Failure::new(ExitStatus::Command(status), what).into())
+        }
+        Ended::NotStarted { program, error } => {
+            let status = match error {
+                Errno::ENOENT => ExitStatus::NotFound,
+                _ => ExitStatus::NotExecutable,
+            };
+            let what = format!("cannot execute {}: {}", program.display(), error.desc());
+            Err(Failure::new(status, what).into())
+        }
     }
 }
 
@@ -137,7 +139,6 @@ fn usage(refused: Refused) -> Failure {
                 .hint("split the command:  xargs -n 1000")
         }
         Refused::Operand { operand, reason } => {
-            use std::os::unix::ffi::OsStrExt;
             let operand = shown(operand.as_bytes());
             Failure::new(
                 ExitStatus::Denied,
@@ -172,7 +173,8 @@ fn find_program(
                 .as_ref()
                 .map(ToString::to_string)
                 .unwrap_or_default();
-            let hit = found.hit.display();
+            let hit = shown(found.hit.as_os_str().as_bytes());
+            let why = shown(why.as_bytes());
             let mut failure = Failure::new(
                 ExitStatus::NotExecutable,
                 format!("the rm that PATH gives is not trusted: {hit}: {why}"),
@@ -192,7 +194,6 @@ fn find_program(
 }
 
 fn trust_hint(hit: &Path) -> String {
-    use std::os::unix::ffi::OsStrExt;
     let directory = hit.parent().unwrap_or(hit).as_os_str();
     format!(
         "to trust it, a person adds to resolver.trusted_dirs:  {}",
@@ -212,11 +213,12 @@ fn attempt(
         pins,
     } = resolved;
     let words = RemovalWords {
-        operand: operation
+        name: operation
             .targets
             .first()
-            .map(|target| target.operand.clone())
+            .map(|target| quoted(target.operand.as_bytes(), env::speaks_utf8()))
             .unwrap_or_default(),
+        prompt_once: options.prompt == Prompt::Once && options.recursive,
         prompt_always: options.prompt == Prompt::Always,
         prompt_if_protected: options.prompt != Prompt::Never,
         verbose: options.verbose,

@@ -1,5 +1,23 @@
 //! A scene: an installation under a prefix of its own, with its own vault, configuration and files.
 
+mod faults;
+mod held;
+mod launch;
+mod machine;
+mod namespace;
+mod random;
 mod scene;
+mod started;
+mod store;
+mod terminal;
 
-pub use scene::{Ran, Scene};
+pub(crate) use faults::{Fault, count_calls, run_with, tracing};
+pub(crate) use held::Held;
+pub(crate) use launch::Launch;
+pub(crate) use machine::{is_root, landlock, root, until};
+pub(crate) use namespace::in_namespace;
+pub(crate) use random::Random;
+pub(crate) use scene::{Ran, Running, Scene, copy, tree};
+pub(crate) use started::Started;
+pub(crate) use store::Mirror;
+pub(crate) use terminal::Terminal;

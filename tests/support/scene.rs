@@ -1,10 +1,11 @@
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -13,20 +14,28 @@ use tempfile::TempDir;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pvm");
 
 /// An installation that a test has for itself. Everything is removed when it is dropped.
-pub struct Scene {
+pub(crate) struct Scene {
     _directory: TempDir,
     root: PathBuf,
 }
 
 impl Scene {
     /// Installs pvm, without a vault.
-    pub fn bare() -> Self {
-        let directory = tempfile::Builder::new().prefix("pvm-test-").tempdir_in("/tmp").unwrap();
+    pub(crate) fn bare() -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("pvm-test-")
+            .tempdir_in("/tmp")
+            .unwrap();
         let root = fs::canonicalize(directory.path()).unwrap();
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
-        let scene = Self { _directory: directory, root };
-        for folder in ["bin", "etc/pvm", "work", "fakes"] {
-            fs::create_dir_all(scene.path(folder)).unwrap();
+        let scene = Self {
+            _directory: directory,
+            root,
+        };
+        for folder in ["bin", "etc", "etc/pvm", "work", "fakes"] {
+            fs::create_dir(scene.path(folder)).unwrap();
+            // The umask of whoever runs the tests shall not decide what is trusted.
+            fs::set_permissions(scene.path(folder), fs::Permissions::from_mode(0o755)).unwrap();
         }
         place(Path::new(PROGRAM), &scene.path("bin/pvm"));
         for name in ["safe-rm", "safe-git-push", "safe-trash"] {
@@ -37,14 +46,14 @@ impl Scene {
     }
 
     /// Installs pvm and makes a vault.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let scene = Self::bare();
         scene.pvm(["init", "--yes"]).succeeded();
         scene
     }
 
     /// Writes the configuration: the scene's own vault, answers without a terminal, and `more`.
-    pub fn configure(&self, more: &str) {
+    pub(crate) fn configure(&self, more: &str) {
         let vault = self.vault();
         let text = format!(
             "vault.path = \"{}\"\napprover.unattended = true\n{more}\n",
@@ -54,31 +63,31 @@ impl Scene {
     }
 
     /// Writes the whole text of the configuration.
-    pub fn configure_as(&self, text: &str) {
+    pub(crate) fn configure_as(&self, text: &str) {
         fs::write(self.configuration(), text).unwrap();
         fs::set_permissions(self.configuration(), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    pub fn configuration(&self) -> PathBuf {
+    pub(crate) fn configuration(&self) -> PathBuf {
         self.path("etc/pvm/pvm.toml")
     }
 
-    pub fn vault(&self) -> PathBuf {
+    pub(crate) fn vault(&self) -> PathBuf {
         self.path("state/vault.db")
     }
 
     /// Returns a path below the scene's root.
-    pub fn path(&self, below: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn path(&self, below: impl AsRef<Path>) -> PathBuf {
         self.root.join(below)
     }
 
     /// Returns a path below the directory in which commands run.
-    pub fn work(&self, below: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn work(&self, below: impl AsRef<Path>) -> PathBuf {
         self.root.join("work").join(below)
     }
 
     /// Makes files and, where a name ends in a slash, directories below `work`.
-    pub fn files<const N: usize>(&self, names: [&str; N]) -> &Self {
+    pub(crate) fn files<const N: usize>(&self, names: [&str; N]) -> &Self {
         for name in names {
             let path = self.work(name);
             if name.ends_with('/') {
@@ -92,7 +101,7 @@ impl Scene {
     }
 
     /// Returns a command under one of the installed names, in a cleared environment.
-    pub fn command(&self, name: &str) -> Command {
+    pub(crate) fn command(&self, name: &str) -> Command {
         let mut command = Command::new(self.path("bin").join(name));
         command
             .env_clear()
@@ -102,27 +111,37 @@ impl Scene {
         command
     }
 
-    /// Returns the PATH of an agent: pvm's names first.
-    pub fn search_path(&self) -> OsString {
+    /// Returns the PATH of an agent: pvm's names first, then the stand-ins.
+    pub(crate) fn search_path(&self) -> OsString {
         let mut path = self.path("bin").into_os_string();
+        path.push(":");
+        path.push(self.path("fakes"));
         path.push(":/usr/bin:/bin");
         path
     }
 
-    pub fn run<S: AsRef<OsStr>>(&self, name: &str, args: impl IntoIterator<Item = S>) -> Ran {
+    pub(crate) fn run<S: AsRef<OsStr>>(
+        &self,
+        name: &str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Ran {
         Ran::of(self.command(name).args(args))
     }
 
-    pub fn safe_rm<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
+    pub(crate) fn safe_rm<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
         self.run("safe-rm", args)
     }
 
-    pub fn pvm<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
+    pub(crate) fn pvm<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
         self.run("pvm", args)
     }
 
     /// Grants `rm` on a path for ten minutes, with more options, and returns the grant's id.
-    pub fn grant_with<const N: usize>(&self, scope: impl AsRef<Path>, more: [&str; N]) -> String {
+    pub(crate) fn grant_with<const N: usize>(
+        &self,
+        scope: impl AsRef<Path>,
+        more: [&str; N],
+    ) -> String {
         let mut command = self.command("pvm");
         command.args(["grant", "--op", "rm", "--ttl", "10m", "--json", "--scope"]);
         let ran = Ran::of(command.arg(scope.as_ref()).args(more));
@@ -130,90 +149,172 @@ impl Scene {
     }
 
     /// Grants `rm` on a path for ten minutes, and returns the grant's id.
-    pub fn grant(&self, scope: impl AsRef<Path>) -> String {
+    pub(crate) fn grant(&self, scope: impl AsRef<Path>) -> String {
         self.grant_with(scope, [])
     }
 
     /// Returns the whole trail, the oldest entry first.
-    pub fn trail(&self) -> Vec<Value> {
+    pub(crate) fn trail(&self) -> Vec<Value> {
         let ran = self.pvm(["audit", "--json", "--limit", "1000000"]);
-        ran.succeeded().stdout_text().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+        ran.succeeded()
+            .stdout_text()
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect()
     }
 
     /// Returns the last entry of the trail.
-    pub fn last_entry(&self) -> Value {
+    pub(crate) fn last_entry(&self) -> Value {
         self.trail().pop().expect("the trail has an entry")
     }
 
     /// Asserts that the trail is intact.
-    pub fn assert_trail_intact(&self) {
+    pub(crate) fn assert_trail_intact(&self) {
         self.pvm(["audit", "verify"]).succeeded();
     }
 
-    /// Installs the recording stand-in as `name` in the directory that is returned. It prints on
-    /// standard output how it was started.
-    pub fn fake(&self, name: &str) -> PathBuf {
-        let example = Path::new(PROGRAM).parent().unwrap().join("examples/fake-tool");
-        place(&example, &self.path("fakes").join(name));
-        self.path("fakes")
+    /// Puts one of the examples among the stand-ins under `name`. PATH gives it before what the
+    /// system has, and nothing trusts it yet.
+    pub(crate) fn fake(&self, example: &str, name: &str) -> PathBuf {
+        let at = self.path("fakes").join(name);
+        let program = Path::new(PROGRAM)
+            .parent()
+            .unwrap()
+            .join("examples")
+            .join(example);
+        assert!(
+            program.exists(),
+            "no stand-ins; 'cargo test' makes them, or: cargo build --examples"
+        );
+        place(&program, &at);
+        at
+    }
+
+    /// Installs an example as the real `rm` and trusts it; `more` goes into the configuration.
+    pub(crate) fn stand_in(&self, example: &str, more: &str) -> PathBuf {
+        let fakes = self.path("fakes");
+        self.configure(&format!(
+            "resolver.trusted_dirs = [\"{}\"]\n{more}",
+            fakes.display()
+        ));
+        self.fake(example, "rm")
+    }
+
+    /// Changes the vault behind pvm's back.
+    pub(crate) fn edit_vault(&self, sql: &str, parameters: impl rusqlite::Params) {
+        let vault = rusqlite::Connection::open(self.vault()).unwrap();
+        assert_ne!(vault.execute(sql, parameters).unwrap(), 0, "{sql}");
+    }
+
+    /// Returns how many uses a grant has left.
+    pub(crate) fn uses_left(&self, grant: &str) -> Option<u32> {
+        let vault = rusqlite::Connection::open(self.vault()).unwrap();
+        let sql = "SELECT uses_left FROM grants WHERE id = ?1";
+        vault.query_row(sql, [grant], |row| row.get(0)).unwrap()
     }
 }
 
-/// Puts a program into the scene: by a hard link where that can be done, else as a copy.
+/// Puts a program into the scene: by a hard link where that gives a file that nobody else can
+/// write, else as a copy. Another process copies, so that no child that some other test forks
+/// meanwhile holds the copy open for writing.
 fn place(program: &Path, at: &Path) {
-    if fs::hard_link(program, at).is_err() {
-        fs::copy(program, at).unwrap();
+    let private = fs::metadata(program).unwrap().permissions().mode() & 0o022 == 0;
+    if !private || fs::hard_link(program, at).is_err() {
+        copy(program, at);
     }
 }
 
-/// A command that has ended.
-#[derive(Debug)]
-pub struct Ran {
-    pub code: Option<i32>,
-    pub signal: Option<i32>,
-    pub stdout: Vec<u8>,
-    pub stderr: Vec<u8>,
+/// Copies a program.
+pub(crate) fn copy(program: &Path, at: &Path) {
+    let status = Command::new("/bin/cp")
+        .arg(program)
+        .arg(at)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    fs::set_permissions(at, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-impl Ran {
-    pub fn of(command: &mut Command) -> Self {
-        Self::with_input(command, b"")
+/// Returns everything below a directory, by its path from there.
+pub(crate) fn tree(directory: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut left = vec![directory.to_owned()];
+    while let Some(next) = left.pop() {
+        for entry in fs::read_dir(next).unwrap().map(Result::unwrap) {
+            found.insert(entry.path().strip_prefix(directory).unwrap().to_owned());
+            if entry.file_type().unwrap().is_dir() {
+                left.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+/// A command that runs, with its output caught.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        Self(child.expect("it starts"))
     }
 
-    /// Runs a command with `input` on its standard input when that is not empty.
-    pub fn with_input(command: &mut Command, input: &[u8]) -> Self {
-        if !input.is_empty() {
-            command.stdin(Stdio::piped());
-        }
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(input).unwrap();
-        }
-        let output = child.wait_with_output().unwrap();
-        Self {
+    pub(crate) fn finish(self) -> Ran {
+        let output = self.0.wait_with_output().unwrap();
+        Ran {
             code: output.status.code(),
             signal: output.status.signal(),
             stdout: output.stdout,
             stderr: output.stderr,
         }
     }
+}
 
-    pub fn stdout_text(&self) -> String {
+/// A command that has ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+}
+
+impl Ran {
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Self::with_input(command, b"")
+    }
+
+    /// Runs a command with `input` on its standard input when that is not empty.
+    pub(crate) fn with_input(command: &mut Command, input: &[u8]) -> Self {
+        if !input.is_empty() {
+            command.stdin(Stdio::piped());
+        }
+        let mut running = Running::start(command);
+        if let Some(mut stdin) = running.0.stdin.take() {
+            // One that ended without reading has not to be listened to.
+            let _unread = stdin.write_all(input);
+        }
+        running.finish()
+    }
+
+    pub(crate) fn stdout_text(&self) -> String {
         String::from_utf8(self.stdout.clone()).expect("standard output is UTF-8")
     }
 
-    pub fn stderr_text(&self) -> String {
+    pub(crate) fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.stdout).expect("standard output is JSON")
     }
 
     /// Asserts the exit status.
     #[track_caller]
-    pub fn exited(&self, code: i32) -> &Self {
+    pub(crate) fn exited(&self, code: i32) -> &Self {
         assert_eq!(self.code, Some(code), "{self}");
         assert!(!self.stderr_text().contains("panicked"), "{self}");
         self
@@ -221,7 +322,7 @@ impl Ran {
 
     /// Asserts that the command ended with 0 and had nothing to complain about.
     #[track_caller]
-    pub fn succeeded(&self) -> &Self {
+    pub(crate) fn succeeded(&self) -> &Self {
         self.exited(0);
         assert_eq!(self.stderr_text(), "", "{self}");
         self
@@ -230,17 +331,22 @@ impl Ran {
     /// Asserts that a wrapper refused: exit status 1, nothing on standard output, and a first
     /// line that says so.
     #[track_caller]
-    pub fn denied(&self) -> &Self {
+    pub(crate) fn denied(&self) -> &Self {
         self.exited(1);
         assert_eq!(self.stdout, b"", "{self}");
-        let first = self.stderr_text().lines().next().unwrap_or_default().to_owned();
+        let first = self
+            .stderr_text()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         assert!(first.contains(": permission denied: "), "{self}");
         self
     }
 
     /// Asserts that standard error has a line with this text.
     #[track_caller]
-    pub fn says(&self, text: &str) -> &Self {
+    pub(crate) fn says(&self, text: &str) -> &Self {
         assert!(self.stderr_text().contains(text), "no {text:?} in: {self}");
         self
     }

@@ -1,0 +1,175 @@
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use super::decide::{Attempt, Refusal};
+use super::permit::Method;
+use super::{Broker, BrokerError};
+use crate::confine::plan::{Place, Removal, Shape, removal};
+use crate::confine::{ConfineError, Right, Rule, Ruleset};
+use crate::model::confinement::{Level, Mode};
+use crate::model::operation::Target;
+use crate::model::protected::ProtectedPlace;
+use crate::policy::evaluate::Allowed;
+use crate::sys::exec as sys_exec;
+use crate::sys::path::Pinned;
+
+/// How an allowed operation will be confined.
+pub(super) struct Confinement {
+    pub(super) method: Method,
+    pub(super) level: Level,
+    pub(super) note: Option<String>,
+}
+
+type Rules<'a> = BTreeMap<(i32, Right), Rule<'a>>;
+
+impl Broker {
+    /// Works out how an allowed operation is confined, or why it cannot be.
+    pub(super) fn confine(
+        &self,
+        attempt: &Attempt,
+        allowed: &Allowed,
+        protected: &[ProtectedPlace],
+    ) -> Result<Result<Confinement, Refusal>, BrokerError> {
+        let mut rules = Rules::new();
+        let targets = attempt.operation.targets.iter().zip(&attempt.pins);
+        for (index, (target, pinned)) in targets.enumerate() {
+            let scope = allowed
+                .scope_for(index)
+                .ok_or(BrokerError::Inconsistent("an allowed target has no grant"))?;
+            let above_own = is_above_one(target, protected);
+            let shape = Shape {
+                kind: target.kind,
+                recursive: target.recursive,
+                empty_directories: attempt.empty_directories,
+                parent_in_reach: scope.covers_strictly(&target.scope) && !above_own,
+            };
+            match removal(shape) {
+                Removal::ByPvm => return Ok(by_pvm(attempt, target, above_own)),
+                Removal::ByCommand(needed) => add(&mut rules, pinned, needed)?,
+            }
+        }
+        self.confine_command(attempt, rules)
+    }
+
+    fn confine_command(
+        &self,
+        attempt: &Attempt,
+        rules: Rules<'_>,
+    ) -> Result<Result<Confinement, Refusal>, BrokerError> {
+        if self.settings.landlock == Mode::Off {
+            return by_command(attempt, &attempt.argv, None, Level::Off).map(Ok);
+        }
+        match Ruleset::build(rules.into_values()) {
+            Ok(ruleset) => {
+                let level = ruleset.level();
+                by_command(attempt, &attempt.argv, Some(ruleset), level).map(Ok)
+            }
+            Err(ConfineError::Unavailable(why)) if self.settings.landlock == Mode::Auto => {
+                without_landlock(attempt, why)
+            }
+            Err(error) => Ok(Err(Refusal::NotConfined {
+                why: error.to_string(),
+            })),
+        }
+    }
+}
+
+fn by_pvm(attempt: &Attempt, target: &Target, above_own: bool) -> Result<Confinement, Refusal> {
+    if attempt.operation.targets.len() > 1 {
+        return Err(Refusal::Split {
+            scope: target.scope.clone(),
+            above_own,
+        });
+    }
+    Ok(Confinement {
+        method: Method::Unlink {
+            words: attempt.words.clone(),
+        },
+        level: Level::Own,
+        note: None,
+    })
+}
+
+fn add<'a>(
+    rules: &mut Rules<'a>,
+    pinned: &'a Pinned,
+    needed: Vec<(Place, Right)>,
+) -> Result<(), BrokerError> {
+    for (place, right) in needed {
+        let directory = match (place, &pinned.directory) {
+            (Place::Parent, _) => pinned.parent.as_fd(),
+            (Place::Itself, Some(directory)) => directory.as_fd(),
+            (Place::Itself, None) => {
+                return Err(BrokerError::Inconsistent("a directory is not pinned"));
+            }
+        };
+        rules.insert((directory.as_raw_fd(), right), Rule { directory, right });
+    }
+    Ok(())
+}
+
+fn by_command(
+    attempt: &Attempt,
+    argv: &[OsString],
+    ruleset: Option<Ruleset>,
+    level: Level,
+) -> Result<Confinement, BrokerError> {
+    let argv =
+        sys_exec::c_words(argv).ok_or(BrokerError::Inconsistent("an argument holds a NUL byte"))?;
+    Ok(Confinement {
+        method: Method::Become {
+            ruleset,
+            argv,
+            environment: attempt.environment.clone(),
+            names_pins: level == Level::Pinned,
+        },
+        level,
+        note: None,
+    })
+}
+
+/// GNU `rm` walks by descriptors, so what it is given need only be names of what was checked.
+fn without_landlock(
+    attempt: &Attempt,
+    why: &str,
+) -> Result<Result<Confinement, Refusal>, BrokerError> {
+    if !sys_exec::is_gnu(attempt.program.path()).unwrap_or(false) {
+        return Ok(Err(Refusal::NotGnu {
+            program: attempt.program.path().to_owned(),
+            why: why.to_owned(),
+        }));
+    }
+    let confinement = by_command(attempt, &pinned_argv(attempt), None, Level::Pinned)?;
+    Ok(Ok(Confinement {
+        note: Some(format!("no Landlock: {why}")),
+        ..confinement
+    }))
+}
+
+/// Says whether a right to the directory that holds `target` would reach something of pvm's own.
+fn is_above_one(target: &Target, protected: &[ProtectedPlace]) -> bool {
+    target
+        .lineage
+        .first()
+        .is_some_and(|parent| protected.iter().any(|place| place.lies_below(*parent)))
+}
+
+/// Rewrites every operand to the descriptor of the directory that was checked, so that no link
+/// exchanged since leads elsewhere. An operand whose directory is missing names nothing.
+fn pinned_argv(attempt: &Attempt) -> Vec<OsString> {
+    let mut argv = attempt.argv.clone();
+    for (target, pinned) in attempt.operation.targets.iter().zip(&attempt.pins) {
+        let directory = pinned.parent.as_fd().as_raw_fd();
+        let mut word = format!("/proc/self/fd/{directory}/").into_bytes();
+        match &pinned.name {
+            Some(name) => word.extend(name.as_bytes()),
+            None => word.extend(b".pvm-missing/missing"),
+        }
+        if let Some(slot) = argv.get_mut(target.position) {
+            *slot = OsString::from_vec(word);
+        }
+    }
+    argv
+}

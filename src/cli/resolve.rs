@@ -1,0 +1,239 @@
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::output::{self, Stop};
+use crate::failure::{ExitStatus, Failure};
+use crate::sys::env;
+use crate::sys::trust::{self, Found, Search, Searcher};
+use crate::text::escape::{shell_word, shown};
+
+/// Say which program a wrapper would run under a name, and whether it is trusted
+///
+/// The first program of that name on PATH that is not pvm itself is the one. It is trusted when
+/// the file, every link on the way and every directory above belong to root or lie in a
+/// directory of resolver.trusted_dirs, and others cannot write them. Exit status 0 when it is
+/// trusted, 126 when it is not, 127 when there is none.
+#[derive(Debug, Args)]
+pub(crate) struct Resolve {
+    /// The program's name, like rm
+    #[arg(value_name = "NAME", value_hint = clap::ValueHint::CommandName)]
+    name: OsString,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One directory of the search path, and what became of it.
+#[derive(Debug)]
+struct Step {
+    entry: PathBuf,
+    seen: Seen,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Empty,
+    Relative,
+    NotADirectory,
+    Nothing,
+    Own,
+    Program,
+}
+
+impl Seen {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Relative => "relative",
+            Self::NotADirectory => "no_directory",
+            Self::Nothing => "nothing",
+            Self::Own => "own",
+            Self::Program => "program",
+        }
+    }
+
+    fn explain(self, name: &str) -> String {
+        match self {
+            Self::Empty => "skipped: it stands for the working directory".to_owned(),
+            Self::Relative => "skipped: not absolute".to_owned(),
+            Self::NotADirectory => "is no directory".to_owned(),
+            Self::Nothing => format!("no {name}"),
+            Self::Own => format!("{name} is pvm itself, skipped"),
+            Self::Program => format!("{name} is here"),
+        }
+    }
+}
+
+impl Resolve {
+    pub(crate) fn run(self, context: &Context) -> Result<ExitStatus, Stop> {
+        let name = self.plain_name()?;
+        let own = trust::own_identity().map_err(Failure::internal)?;
+        let searcher = Searcher::new(own, &context.config.trusted_directories);
+        let path = env::bytes("PATH").filter(|path| !path.is_empty());
+        let search_path = path.clone().unwrap_or_else(|| env::SAFE_PATH.into());
+        let verdict = searcher.search(name, path.as_deref());
+        let hits: Vec<Found> = searcher.hits(name, &search_path).collect();
+        let steps = steps(&searcher, name, &search_path);
+        if self.json {
+            let mut answer = to_json(name, &verdict, &hits, &steps);
+            if let Some(object) = answer.as_object_mut() {
+                object.insert("path_is_set".to_owned(), path.is_some().into());
+            }
+            output::json(&answer)?;
+        } else {
+            show(name, &verdict, &hits, &steps, path.is_some())?;
+        }
+        Ok(status(&verdict))
+    }
+
+    fn plain_name(&self) -> Result<&str, Failure> {
+        let shown = shown(self.name.as_bytes());
+        match self.name.to_str() {
+            Some(name) if !matches!(name, "" | "." | "..") && !name.contains('/') => Ok(name),
+            _ => Err(
+                Failure::usage(format!("'{shown}' is not the name of a program"))
+                    .hint("give the name alone:  pvm resolve rm"),
+            ),
+        }
+    }
+}
+
+fn status(verdict: &Search) -> ExitStatus {
+    match verdict {
+        Search::Trusted(_) => ExitStatus::Success,
+        Search::Hijacked { .. } => ExitStatus::NotExecutable,
+        Search::NotFound => ExitStatus::NotFound,
+    }
+}
+
+fn steps(searcher: &Searcher, name: &str, search_path: &OsStr) -> Vec<Step> {
+    std::env::split_paths(search_path)
+        .map(|entry| Step {
+            seen: seen(searcher, name, &entry),
+            entry,
+        })
+        .collect()
+}
+
+fn seen(searcher: &Searcher, name: &str, entry: &Path) -> Seen {
+    if entry.as_os_str().is_empty() {
+        Seen::Empty
+    } else if !entry.is_absolute() {
+        Seen::Relative
+    } else if !entry.is_dir() {
+        Seen::NotADirectory
+    } else if searcher.is_own(&entry.join(name)) {
+        Seen::Own
+    } else if searcher.hits(name, entry.as_os_str()).next().is_some() {
+        Seen::Program
+    } else {
+        Seen::Nothing
+    }
+}
+
+fn name(path: &Path) -> String {
+    shown(path.as_os_str().as_bytes())
+}
+
+fn show(
+    program: &str,
+    verdict: &Search,
+    hits: &[Found],
+    steps: &[Step],
+    path_is_set: bool,
+) -> Result<(), Stop> {
+    match verdict {
+        Search::Trusted(trusted) => {
+            output::line(format!("{program}: {}, trusted", name(trusted.path())))?;
+            output::line("  nobody but root, or whom the configuration trusts, can change it")?;
+        }
+        Search::Hijacked { found, instead } => {
+            output::line(format!("{program}: {}, NOT TRUSTED", name(&found.hit)))?;
+            output::line(format!("  {}", why(found)))?;
+            output::line("  the wrapper refuses to run it")?;
+            if let Some(instead) = instead {
+                output::line(format!("  a trusted search gives {}", name(instead)))?;
+            }
+            let directory = found.hit.parent().unwrap_or(&found.hit);
+            let word = shell_word(directory.as_os_str().as_bytes());
+            output::line(format!(
+                "  to trust it, add to resolver.trusted_dirs:  {word}"
+            ))?;
+        }
+        Search::NotFound => {
+            output::line(format!("{program}: not found"))?;
+        }
+    }
+    if hits.len() > 1 {
+        output::line("")?;
+        output::line("also on PATH:")?;
+    }
+    for other in hits.iter().skip(1) {
+        output::line(format!("  {}: {}", name(&other.hit), why(other)))?;
+    }
+    output::line("")?;
+    output::line(if path_is_set {
+        "search order, from PATH:"
+    } else {
+        "search order, PATH being unset or empty:"
+    })?;
+    for step in steps {
+        let entry = match name(&step.entry) {
+            empty if empty.is_empty() => "(empty)".to_owned(),
+            entry => entry,
+        };
+        output::line(format!("  {entry}: {}", step.seen.explain(program)))?;
+    }
+    Ok(())
+}
+
+/// Returns the verdict on a hit; links that were followed are told.
+fn why(found: &Found) -> String {
+    let leads = if found.program == found.hit {
+        String::new()
+    } else {
+        format!(" (leads to {})", name(&found.program))
+    };
+    match &found.distrust {
+        Some(distrust) => format!(
+            "not trusted: {}{leads}",
+            shown(distrust.to_string().as_bytes())
+        ),
+        None => format!("trusted{leads}"),
+    }
+}
+
+fn to_json(program: &str, verdict: &Search, hits: &[Found], steps: &[Step]) -> Value {
+    let path = |path: &Path| output::bytes(path.as_os_str().as_bytes());
+    let (chosen, instead) = match verdict {
+        Search::Trusted(trusted) => (Some(path(trusted.path())), None),
+        Search::Hijacked { instead, .. } => (None, instead.as_deref().map(path)),
+        Search::NotFound => (None, None),
+    };
+    let verdict = match verdict {
+        Search::Trusted(_) => "trusted",
+        Search::Hijacked { .. } => "not_trusted",
+        Search::NotFound => "not_found",
+    };
+    json!({
+        "name": program,
+        "verdict": verdict,
+        "program": chosen,
+        "trusted_instead": instead,
+        "hits": hits.iter().map(|found| json!({
+            "path": path(&found.hit),
+            "program": path(&found.program),
+            "trusted": found.distrust.is_none(),
+            "why_not": found.distrust.as_ref().map(ToString::to_string),
+        })).collect::<Vec<_>>(),
+        "search_order": steps.iter().map(|step| json!({
+            "directory": path(&step.entry),
+            "found": step.seen.name(),
+        })).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,104 @@
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
+use nix::sys::stat::{FileStat, SFlag, fstat, fstatat, stat};
+
+use super::PathError;
+use crate::model::grant::Pin;
+use crate::model::operation::FileIdentity;
+
+pub(super) fn file_type(status: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits())
+}
+
+/// Returns the device and inode number in `status`.
+pub(crate) fn identity(status: &FileStat) -> FileIdentity {
+    FileIdentity {
+        device: status.st_dev,
+        inode: status.st_ino,
+    }
+}
+
+/// Returns the canonical path by which the kernel knows an open descriptor.
+pub(crate) fn name_of(fd: &impl AsFd) -> Result<PathBuf, PathError> {
+    let link = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+    let path = readlinkat(AT_FDCWD, link.as_str()).map_err(PathError::System)?;
+    if path.as_bytes().starts_with(b"/") {
+        Ok(PathBuf::from(OsString::from_vec(path.into_vec())))
+    } else {
+        Err(PathError::Deleted)
+    }
+}
+
+/// Climbs from an open directory to the root, whatever its path stands for by now.
+pub(super) fn lineage(fd: &OwnedFd, path: &Path) -> Result<Rc<[FileIdentity]>, PathError> {
+    (0..path.components().count())
+        .map(|levels| match levels {
+            0 => fstat(fd),
+            _ => fstatat(fd, "../".repeat(levels).as_str(), AtFlags::empty()),
+        })
+        .map(|status| {
+            status
+                .map(|status| identity(&status))
+                .map_err(PathError::System)
+        })
+        .collect()
+}
+
+/// Returns the path under which the kernel knows what stands at `path`, links followed.
+pub(crate) fn canonical(path: &Path) -> Result<PathBuf, PathError> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    name_of(&openat2(AT_FDCWD, path, how).map_err(PathError::System)?)
+}
+
+/// Returns the identities of `path` and of every directory above it, the root last.
+pub(crate) fn ancestry(path: &Path) -> Result<Vec<FileIdentity>, PathError> {
+    path.ancestors()
+        .map(|level| {
+            stat(level)
+                .map(|status| identity(&status))
+                .map_err(PathError::System)
+        })
+        .collect()
+}
+
+/// Returns what a pinned grant remembers of the directory at `path`, links not followed.
+pub(crate) fn pin(path: &Path) -> Result<Pin, PathError> {
+    pin_at(libc::AT_FDCWD, path.as_os_str())
+}
+
+#[expect(unsafe_code, reason = "nix has no statx")]
+pub(super) fn pin_at(directory: i32, name: &OsStr) -> Result<Pin, PathError> {
+    let name = CString::new(name.as_bytes()).map_err(|_| PathError::System(Errno::EINVAL))?;
+    let mut status = std::mem::MaybeUninit::<libc::statx>::zeroed();
+    let wanted = libc::STATX_INO | libc::STATX_BTIME;
+    // SAFETY: the name is a C string and the buffer is a whole statx structure.
+    let result = unsafe {
+        libc::statx(
+            directory,
+            name.as_ptr(),
+            // An empty name is the directory itself.
+            libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH,
+            wanted,
+            status.as_mut_ptr(),
+        )
+    };
+    if result != 0 {
+        return Err(PathError::System(Errno::last()));
+    }
+    // SAFETY: the structure was zeroed, and the call that succeeded filled it.
+    let status = unsafe { status.assume_init() };
+    let born = status.stx_btime.tv_sec.saturating_mul(1_000_000_000);
+    Ok(Pin {
+        device: libc::makedev(status.stx_dev_major, status.stx_dev_minor),
+        inode: status.stx_ino,
+        born: born.saturating_add(i64::from(status.stx_btime.tv_nsec)),
+    })
+}
