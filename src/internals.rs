@@ -115,11 +115,12 @@ fn insert_grant(
     agent: &Agent,
     now: &Moment,
 ) -> Result<(), BrokerError> {
+    let only_rm = ActionSet::of(&[Action::Rm]);
     let request = Request {
         id: new_id()?,
         agent: None,
         uid: agent.uid,
-        actions: ActionSet::only(Action::Rm),
+        actions: only_rm.ok_or(BrokerError::Inconsistent("no action"))?,
         scope: PathScope::new(&scope(number))
             .map_err(|_| BrokerError::Inconsistent("a scope to fill with is none"))?,
         pin: None,

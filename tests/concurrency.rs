@@ -206,9 +206,9 @@ fn readers_beside_writers_let_every_wrapper_through() {
         // A failed assertion here must not leave the readers running.
         let removed = std::panic::catch_unwind(|| {
             for half in files.chunks(PROCESSES / 4) {
-                remove_at_once(&scene, half)
-                    .iter()
-                    .for_each(|ran| drop(ran.succeeded()));
+                for ran in remove_at_once(&scene, half) {
+                    ran.succeeded();
+                }
             }
         });
         done.store(true, Ordering::Relaxed);
@@ -266,7 +266,7 @@ fn db_02_another_program_in_the_database_costs_two_seconds_and_no_file() {
     let ran = scene.safe_rm(["file"]);
     let waited = started.elapsed();
     ran.exited(125).says("the vault is busy").says("try again");
-    assert!(waited < Duration::from_secs(4), "{waited:?}");
+    assert!(waited < Duration::from_secs(6), "{waited:?}");
     assert!(scene.work("file").exists());
     drop(stranger);
     scene.safe_rm(["file"]).succeeded();

@@ -293,3 +293,20 @@ fn a_question_keeps_nobody_else_waiting() {
     assert_eq!(scene.last_entry()["decision"], "RESULT");
     scene.assert_trail_intact();
 }
+
+#[test]
+fn path_28_no_grant_is_given_for_a_place_of_pvms_own() {
+    let scene = Scene::new();
+    for own in [
+        scene.vault(),
+        scene.path("state"),
+        scene.configuration(),
+        scene.path("bin/pvm"),
+    ] {
+        let ran = Ran::of(scene.command("pvm").args(["grant", "--scope"]).arg(&own));
+        ran.exited(2).says("which no grant reaches");
+    }
+    let ran = scene.pvm(["status", "--json"]);
+    assert_eq!(ran.json()["grants"], serde_json::json!([]));
+    scene.grant(scene.path(""));
+}

@@ -184,6 +184,24 @@ fn path_21_pwd_has_no_say() {
 }
 
 #[test]
+fn path_32_and_45_a_directory_lends_nothing_to_what_is_typed_in_it() {
+    let scene = Scene::new();
+    scene.files(["x/f", "f"]).grant(scene.work("x"));
+    let from_inside = |word: &str| {
+        let mut command = scene.command("safe-rm");
+        Ran::of(command.args(["-f", word]).current_dir(scene.work("x")))
+    };
+    let (outside, inside) = (scene.work("f"), scene.work("x/f"));
+    from_inside(outside.to_str().unwrap()).denied();
+    from_inside("../f").denied();
+    assert!(outside.exists());
+    from_inside(inside.to_str().unwrap()).succeeded();
+    assert!(!inside.exists());
+    let mut command = scene.command("safe-rm");
+    Ran::of(command.arg("f").current_dir(scene.work(""))).denied();
+}
+
+#[test]
 fn path_22_names_that_are_too_long_are_refused() {
     let scene = Scene::new();
     scene.files(["f"]).grant(scene.work(""));

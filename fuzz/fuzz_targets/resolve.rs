@@ -159,7 +159,8 @@ fuzz_target!(|bytes: &[u8]| {
             let status = fs::symlink_metadata(&there);
             let slash =
                 path.ends_with(b"/") && status.as_ref().is_ok_and(|status| !status.is_dir());
-            let too_long = status.is_err_and(|error| error.raw_os_error() == Some(libc::ENAMETOOLONG));
+            let too_long =
+                status.is_err_and(|error| error.raw_os_error() == Some(libc::ENAMETOOLONG));
             let elsewhere = !there.starts_with(root);
             assert!(
                 slash || too_long || elsewhere,

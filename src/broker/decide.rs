@@ -150,7 +150,7 @@ impl Broker {
     }
 
     /// Returns the places that no grant reaches.
-    fn protected_places(&self) -> Result<Vec<ProtectedPlace>, BrokerError> {
+    pub(super) fn protected_places(&self) -> Result<Vec<ProtectedPlace>, BrokerError> {
         let own = trust::own_program().map_err(BrokerError::Program)?;
         let settings = self.settings.protected.iter().cloned();
         [("the vault", self.vault.directory().to_owned())]

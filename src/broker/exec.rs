@@ -8,7 +8,7 @@ use crate::audit::event::{Event, Field, Kind, Outcome};
 use crate::audit::{self, Recorded};
 use crate::confine::{ConfineError, Ruleset};
 use crate::model::agent::Agent;
-use crate::model::operation::Operation;
+use crate::model::operation::{Operation, Prompt};
 use crate::policy::evaluate::Allowed;
 use crate::sys::path::{Obstacle, Pinned};
 use crate::sys::{Errno, clock, exec as sys_exec, fs as sys_fs, process};
@@ -191,12 +191,15 @@ fn confirmed(question: &str) -> Result<bool, String> {
 
 /// Returns whether the entry was removed, or left alone because the person said no.
 fn remove(pinned: &Pinned, words: &RemovalWords) -> Result<bool, String> {
-    if words.prompt_once && !confirmed("rm: remove 1 argument recursively? ")? {
+    if words.prompt == Prompt::Once
+        && words.recursive
+        && !confirmed("rm: remove 1 argument recursively? ")?
+    {
         return Ok(false);
     }
     let protected =
-        words.prompt_if_protected && io::stdin().is_terminal() && pinned.is_write_protected();
-    if words.prompt_always || protected {
+        words.prompt != Prompt::Never && io::stdin().is_terminal() && pinned.is_write_protected();
+    if words.prompt == Prompt::Always || protected {
         let kind = pinned.describe();
         let adverb = if protected { "write-protected " } else { "" };
         if !confirmed(&format!("rm: remove {adverb}{kind} {}? ", words.name))? {

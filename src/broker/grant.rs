@@ -46,6 +46,8 @@ pub(crate) enum GrantError {
     NotApproved(#[from] NotApproved),
     #[error("{asked} is longer than the longest time to live, {longest}")]
     TooLong { asked: Ttl, longest: Ttl },
+    #[error("the scope is {0} or lies in it, which no grant reaches")]
+    OwnPlace(&'static str),
     #[error("the window lies in the past")]
     Past,
     #[error("no grant has an id that begins with '{0}'")]
@@ -74,6 +76,11 @@ impl Broker {
         }
         if asked.not_before.is_some_and(|start| start < now.wall) {
             return Err(GrantError::Past);
+        }
+        // What only contains such a place may be granted; the place itself is left out on use.
+        let own = self.protected_places()?;
+        if let Some(place) = own.iter().find(|place| place.path.covers(&asked.scope)) {
+            return Err(GrantError::OwnPlace(place.what));
         }
         let request = Request {
             id: new_id()?,

@@ -2,7 +2,7 @@ use std::ffi::CString;
 
 use crate::audit::Recorded;
 use crate::confine::Ruleset;
-use crate::model::operation::Operation;
+use crate::model::operation::{Operation, Prompt};
 use crate::policy::evaluate::Allowed;
 use crate::sys::path::Pinned;
 use crate::sys::trust::TrustedProgram;
@@ -27,10 +27,9 @@ pub(super) enum Method {
 pub(crate) struct RemovalWords {
     /// The operand as it was typed, in quotes and fit for a terminal.
     pub(crate) name: String,
-    /// Whether to ask once before anything is looked at.
-    pub(crate) prompt_once: bool,
-    pub(crate) prompt_always: bool,
-    pub(crate) prompt_if_protected: bool,
+    pub(crate) prompt: Prompt,
+    /// Whether the command was to remove directories as well.
+    pub(crate) recursive: bool,
     pub(crate) verbose: bool,
 }
 

@@ -21,6 +21,17 @@ pub(crate) enum TargetKind {
     Entry,
 }
 
+/// When a command asks before it removes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Prompt {
+    Never,
+    /// Asks for files that are write-protected, when its input is a terminal.
+    #[default]
+    Protected,
+    Once,
+    Always,
+}
+
 /// One operand after the kernel resolved it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::argv::{self, Grammar, Occurrence, TakesValue, UsageError};
 use crate::model::action::Action;
-use crate::model::operation::{Operation, Target, TargetKind};
+use crate::model::operation::{Operation, Prompt, Target, TargetKind};
 use crate::sys::path::{PathError, Pinned, Resolver};
 
 /// The most operands that one command may have (ARG-37).
@@ -51,17 +51,6 @@ const GRAMMAR: Grammar<Opt> = Grammar {
         ("version", TakesValue::No, Opt::Version),
     ],
 };
-
-/// When `rm` asks before it removes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Prompt {
-    Never,
-    /// Asks for files that are write-protected, when its input is a terminal.
-    #[default]
-    Protected,
-    Once,
-    Always,
-}
 
 /// What the options ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn db_13_a_newer_schema_is_refused() {
-        let (version, application) = (VERSION as u32, APPLICATION as u32);
+        let number = |number: i64| u32::try_from(number).unwrap();
+        let (version, application) = (number(VERSION), number(APPLICATION));
         check_numbers(version, application).unwrap();
         let error = check_numbers(version + 1, application).unwrap_err();
         assert!(matches!(error, VaultError::NewerSchema { found, .. } if found == VERSION + 1));

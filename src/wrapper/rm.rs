@@ -14,7 +14,7 @@ use crate::model::operation::Operation;
 use crate::sys::trust::{Search, Searcher, TrustedProgram};
 use crate::sys::{Errno, account::Account, env, trust};
 use crate::text::escape::{quoted, shell_word, shown};
-use crate::tool::rm::{self, Prompt, Refused, Resolved};
+use crate::tool::rm::{self, Refused, Resolved};
 
 const REAL_NAME: &str = "rm";
 
@@ -48,11 +48,15 @@ impl From<Failure> for Stopped {
 
 impl From<BrokerError> for Stopped {
     fn from(error: BrokerError) -> Self {
-        let failure = Failure::internal(&error);
-        match error.advice() {
-            Some(advice) => failure.hint(advice).into(),
-            None => failure.into(),
-        }
+        failed(&error).into()
+    }
+}
+
+fn failed(error: &BrokerError) -> Failure {
+    let failure = Failure::internal(error);
+    match error.advice() {
+        Some(advice) => failure.hint(advice),
+        None => failure,
     }
 }
 
@@ -89,7 +93,10 @@ fn pipeline(argv: &[OsString]) -> Result<ExitStatus, Stopped> {
         .map_err(|refused| recorded(&broker, &agent, argv, usage(refused)))?;
     let program = find_program(&broker, &config, &agent, argv)?;
     let attempt = attempt(resolved, program, agent.clone(), &account);
-    let permit = match broker.decide(attempt)? {
+    let ruling = broker
+        .decide(attempt)
+        .map_err(|error| undecided(&broker, &agent, argv, &error))?;
+    let permit = match ruling {
         Ruling::Permitted(permit) => permit,
         Ruling::Refused { refusal, operation } => {
             let failure = refusal::explain(&refusal, Action::Rm, config.default_ttl);
@@ -122,6 +129,14 @@ fn recorded(broker: &Broker, agent: &Agent, argv: &[OsString], failure: Failure)
     match broker.record_refusal(agent, Action::Rm, argv, &failure.message) {
         Ok(()) => failure,
         Err(error) => failure.hint(format!("this refusal could not be recorded: {error}")),
+    }
+}
+
+/// What could not be decided is refused, and recorded where the vault is not what failed.
+fn undecided(broker: &Broker, agent: &Agent, argv: &[OsString], error: &BrokerError) -> Failure {
+    match error {
+        BrokerError::Vault(_) | BrokerError::Clock(_) => failed(error),
+        _ => recorded(broker, agent, argv, failed(error)),
     }
 }
 
@@ -218,9 +233,8 @@ fn attempt(
             .first()
             .map(|target| quoted(target.operand.as_bytes(), env::speaks_utf8()))
             .unwrap_or_default(),
-        prompt_once: options.prompt == Prompt::Once && options.recursive,
-        prompt_always: options.prompt == Prompt::Always,
-        prompt_if_protected: options.prompt != Prompt::Never,
+        prompt: options.prompt,
+        recursive: options.recursive,
         verbose: options.verbose,
     };
     let mut argv = operation.argv.clone();

@@ -3,7 +3,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Ran, Scene, Started, copy, is_root, root};
+use crate::support::{Ran, Scene, Started, copy, is_root, root, script};
 
 /// Runs a command with this PATH behind pvm's own names.
 fn with_path(scene: &Scene, path: &str, words: &[&str]) -> Ran {
@@ -35,9 +35,9 @@ fn own_copy(scene: &Scene) -> PathBuf {
     real
 }
 
-fn script(scene: &Scene, text: &str) -> PathBuf {
+fn planted_script(scene: &Scene, text: &str) -> PathBuf {
     let real = own_copy(scene);
-    fs::write(&real, text).unwrap();
+    script(text, &real);
     real
 }
 
@@ -49,12 +49,12 @@ const PLANTS: [(&str, Plant); 13] = [
         scene.fake("fake-tool", "rm")
     }),
     ("it is a script", |scene| {
-        script(scene, "#!/bin/sh\necho hijacked\n")
+        planted_script(scene, "#!/bin/sh\necho hijacked\n")
     }),
     ("it is not an ELF program", |scene| {
-        script(scene, "echo hijacked\n")
+        planted_script(scene, "echo hijacked\n")
     }),
-    ("failed to fill", |scene| script(scene, "")),
+    ("failed to fill", |scene| planted_script(scene, "")),
     ("it is setuid, setgid", |scene| {
         let real = own_copy(scene);
         set_mode(&real, 0o4755);
@@ -211,8 +211,7 @@ fn env_01_02_and_04_entries_that_mean_here_are_never_searched() {
     for place in ["", "bin"] {
         scene.files(["bin/"]);
         let planted = scene.work(place).join("rm");
-        fs::write(&planted, "#!/bin/sh\necho hijacked\n").unwrap();
-        set_mode(&planted, 0o755);
+        script("#!/bin/sh\necho hijacked\n", &planted);
     }
     let paths = [
         ":/usr/bin",

@@ -76,7 +76,7 @@ impl Tree {
             } else {
                 random.pick(&parents)
             };
-            let name: &[u8] = *random.pick(NAMES);
+            let name = *random.pick(NAMES);
             let path = parent.join(OsStr::from_bytes(name));
             if nodes.iter().all(|(known, _)| *known != path) {
                 let node = Self::node(random, &path, &nodes);

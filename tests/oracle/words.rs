@@ -145,11 +145,12 @@ fn operand(random: &mut Random, tree: &Tree, cwd: &Path) -> OsString {
 fn start(random: &mut Random, path: &Path, cwd: &Path) -> Vec<u8> {
     let absolute = |prefix: &str| {
         let mut word = format!("{prefix}{{root}}/").into_bytes();
-        if let Ok(below) = path.strip_prefix(cwd) {
-            if !below.as_os_str().is_empty() {
-                word.extend(cwd.as_os_str().as_bytes());
-                word.push(b'/');
-            }
+        if path
+            .strip_prefix(cwd)
+            .is_ok_and(|below| !below.as_os_str().is_empty())
+        {
+            word.extend(cwd.as_os_str().as_bytes());
+            word.push(b'/');
         }
         word
     };

@@ -137,3 +137,17 @@ fn path_35_files_that_block_are_never_opened() {
     assert_eq!(scene.last_entry()["by"], "self");
     assert_eq!(tree(&scene.work("")).len(), 0);
 }
+
+#[test]
+fn path_31_a_directory_that_is_a_whole_scope_goes_with_its_root() {
+    let scene = Scene::new();
+    scene
+        .files(["d/sub/f", "d/g", "neighbour/"])
+        .grant(scene.work("d"));
+    scene.safe_rm(["-r", "d"]).succeeded();
+    assert_eq!(tree(&scene.work("")), [PathBuf::from("neighbour")].into());
+    scene.files(["d/"]);
+    scene.safe_rm(["-d", "d"]).succeeded();
+    scene.safe_rm(["-d", "neighbour"]).denied();
+    assert_eq!(tree(&scene.work("")), [PathBuf::from("neighbour")].into());
+}

@@ -17,7 +17,7 @@ pub(crate) use launch::Launch;
 pub(crate) use machine::{is_root, landlock, root, until};
 pub(crate) use namespace::in_namespace;
 pub(crate) use random::Random;
-pub(crate) use scene::{Ran, Running, Scene, copy, tree};
+pub(crate) use scene::{Ran, Running, Scene, copy, script, tree};
 pub(crate) use started::Started;
 pub(crate) use store::Mirror;
 pub(crate) use terminal::Terminal;

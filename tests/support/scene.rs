@@ -215,8 +215,7 @@ impl Scene {
 }
 
 /// Puts a program into the scene: by a hard link where that gives a file that nobody else can
-/// write, else as a copy. Another process copies, so that no child that some other test forks
-/// meanwhile holds the copy open for writing.
+/// write, else as a copy.
 fn place(program: &Path, at: &Path) {
     let private = fs::metadata(program).unwrap().permissions().mode() & 0o022 == 0;
     if !private || fs::hard_link(program, at).is_err() {
@@ -226,12 +225,19 @@ fn place(program: &Path, at: &Path) {
 
 /// Copies a program.
 pub(crate) fn copy(program: &Path, at: &Path) {
-    let status = Command::new("/bin/cp")
-        .arg(program)
-        .arg(at)
-        .status()
-        .unwrap();
-    assert!(status.success());
+    make_program(Command::new("/bin/cp").arg(program), at);
+}
+
+/// Writes a script, or what only looks like one.
+pub(crate) fn script(text: &str, at: &Path) {
+    let mut command = Command::new("/bin/sh");
+    make_program(command.args(["-c", "printf %s \"$0\" >\"$1\"", text]), at);
+}
+
+/// Lets another process write a program, so that no child that some test forks meanwhile holds it
+/// open for writing.
+fn make_program(command: &mut Command, at: &Path) {
+    assert!(command.arg(at).status().unwrap().success());
     fs::set_permissions(at, fs::Permissions::from_mode(0o755)).unwrap();
 }
 

@@ -7,13 +7,15 @@ use crate::support::{Random, Scene};
 
 const PAGE: usize = 4096;
 
+type Damage = fn(Vec<u8>) -> Vec<u8>;
+
 #[test]
 fn db_04_what_is_no_whole_database_is_refused() {
     let whole = |scene: &Scene| {
         drop(open(scene));
         fs::read(scene.vault()).unwrap()
     };
-    let damages: [(&str, fn(Vec<u8>) -> Vec<u8>); 7] = [
+    let damages: [(&str, Damage); 7] = [
         ("nothing", |_| Vec::new()),
         ("one byte", |_| vec![0]),
         ("a text", |_| b"not a database\n".repeat(1000)),
