@@ -215,7 +215,7 @@ impl Vault {
     pub(crate) fn backup(&self, to: &Path) -> Result<(), VaultError> {
         let reading = self.read()?;
         let file = fs::create_private_file(to).map_err(io_error(to))?;
-        let copied = copy(reading.connection(), to).and_then(|()| {
+        let copied = self.copy(reading.connection(), to).and_then(|()| {
             file.sync_all().map_err(io_error(to))?;
             fs::sync_directory(to.parent().unwrap_or(Path::new("/"))).map_err(io_error(to))
         });
@@ -225,6 +225,19 @@ impl Vault {
         }
         copied?;
         reading.commit()
+    }
+
+    fn copy(&self, from: &Connection, to: &Path) -> Result<(), VaultError> {
+        let log = beside(&self.path, WAL_SUFFIX);
+        let mut copy = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let backup = rusqlite::backup::Backup::new(from, &mut copy)?;
+        while backup.step(1000)? == rusqlite::backup::StepResult::More {
+            // Those who wait for their turn see by the log that it comes nearer.
+            fs::touch(&log).map_err(io_error(&log))?;
+        }
+        drop(backup);
+        copy.close().map_err(|(_, error)| error)?;
+        Ok(())
     }
 }
 
@@ -335,15 +348,6 @@ fn fill(draft: &Path) -> Result<(), VaultError> {
         return Err(io_error(draft)(io::Error::other("its log was not emptied")));
     }
     check_header(draft)
-}
-
-fn copy(vault: &Connection, to: &Path) -> Result<(), VaultError> {
-    let mut copy = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    let backup = rusqlite::backup::Backup::new(vault, &mut copy)?;
-    while backup.step(1000)? == rusqlite::backup::StepResult::More {}
-    drop(backup);
-    copy.close().map_err(|(_, error)| error)?;
-    Ok(())
 }
 
 /// Returns the path with its directory resolved; the file itself must not be a link.

@@ -60,8 +60,9 @@ fn what_pvm_removes_was_granted_and_is_what_rm_removes() {
     }
     println!("{tally:?}");
     assert!(tally.allowed > tally.cases / 5 && tally.refused > tally.cases / 5);
-    assert!(tally.effective > tally.cases / 8);
-    assert!(tally.own > 0 && tally.pinned > 0 && tally.failed > 0);
+    assert!(tally.effective > tally.cases / 10 && tally.failed > 0 && tally.pinned > 0);
+    // About one case in thirty, so a slow machine may see none.
+    assert!(tally.own > 0 || tally.cases < CASES);
     scene.assert_trail_intact();
 }
 
