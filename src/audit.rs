@@ -7,4 +7,4 @@ mod log;
 pub(crate) mod pages;
 pub(crate) mod verify;
 
-pub(crate) use log::{EntryRef, Recorded, Writing, begin, head};
+pub(crate) use log::{EntryRef, Recorded, Writing, begin, first, head};

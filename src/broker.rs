@@ -23,7 +23,7 @@ use crate::sys::random::RandomError;
 use crate::vault::{Use, Vault, VaultError};
 
 pub(crate) use crate::policy::evaluate::Denial;
-pub(crate) use decide::{Attempt, Refusal, Ruling};
+pub(crate) use decide::{Alone, Attempt, Refusal, Ruling};
 pub(crate) use grant::{Asked, GrantError, Selection};
 pub(crate) use permit::{Permit, RemovalWords};
 pub(crate) use report::{Coverage, Snapshot};
@@ -89,6 +89,9 @@ impl BrokerError {
             }
             Self::Vault(VaultError::NewerSchema { .. }) => Some("install a newer pvm"),
             Self::Vault(VaultError::Busy(_)) => Some("try again; if it stays so:  pvm doctor"),
+            Self::Vault(VaultError::EmptyTrail) => {
+                Some("restore a backup, or move the vault away and make a new one:  pvm init")
+            }
             Self::Vault(VaultError::StrangeValue(_)) => {
                 Some("see where the trail was changed:  pvm audit verify")
             }
@@ -126,25 +129,12 @@ impl Broker {
         settings: Settings,
         by: &Agent,
     ) -> Result<(Self, bool), BrokerError> {
-        let (vault, made) = Vault::open_or_create(&settings.vault)?;
-        let broker = Self { vault, settings };
-        broker.record_creation(by)?;
-        Ok((broker, made))
-    }
-
-    /// The first entry of a trail says that the vault was made, so an empty trail is a broken one.
-    fn record_creation(&self, by: &Agent) -> Result<(), BrokerError> {
-        let now = clock::now()?;
-        let mut writing = audit::begin(&self.vault)?;
-        if !writing.is_first() {
-            return Ok(());
-        }
         let event = Event::new(Kind::Config, Outcome::Granted, by)
             .text(Field::Note, "the vault was made")
-            .path(Field::File, self.vault.path());
-        let entry = writing.append(&event, &now)?;
-        writing.commit(entry, ())?;
-        Ok(())
+            .path(Field::File, &settings.vault);
+        let first = audit::first(&event, &clock::now()?);
+        let (vault, made) = Vault::open_or_create(&settings.vault, &first)?;
+        Ok((Self { vault, settings }, made))
     }
 
     /// Records that a person changes the configuration.

@@ -26,6 +26,7 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::{ExitStatus, Failure};
 use crate::sys::{fs, process};
+use crate::text::escape::shown;
 use context::Context;
 use output::Stop;
 
@@ -108,11 +109,21 @@ fn dispatch(verb: Verb) -> Result<ExitStatus, Stop> {
 
 /// Help and version go to standard output and are no error; clap decides which is which.
 fn usage(error: &clap::Error) -> ExitStatus {
-    let _unheard = error.print();
     if error.use_stderr() {
+        // It repeats what was typed, which need not be fit for a terminal.
+        let text: String = error.to_string().split_inclusive('\n').map(fit).collect();
+        let _unheard = std::io::stderr().write_all(text.as_bytes());
         ExitStatus::Usage
     } else {
+        let _unheard = error.print();
         ExitStatus::Success
+    }
+}
+
+fn fit(line: &str) -> String {
+    match line.strip_suffix('\n') {
+        Some(line) => shown(line.as_bytes()) + "\n",
+        None => shown(line.as_bytes()),
     }
 }
 

@@ -21,6 +21,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::sys::fs::{self, QueueTicket, Suspicion};
 use crate::sys::path::{self, PathError};
 use crate::sys::{heap, random};
+use entries::StoredEntry;
 
 /// Why the vault cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,8 @@ pub(crate) enum VaultError {
     StrangeValue(String),
     #[error("an entry of the trail would have {size} bytes, and the most is {most}")]
     EntryTooLarge { size: usize, most: u32 },
+    #[error("the trail is empty: its entries were removed")]
+    EmptyTrail,
     #[error("the vault failed: {0}")]
     Sqlite(rusqlite::Error),
 }
@@ -121,10 +124,14 @@ impl Vault {
         })
     }
 
-    /// Opens the vault at `path`, and makes it first when there is none.
+    /// Opens the vault at `path`, and makes it when there is none, with `first` as the first entry
+    /// of its trail.
     ///
     /// Returns whether it was made.
-    pub(crate) fn open_or_create(path: &Path) -> Result<(Self, bool), VaultError> {
+    pub(crate) fn open_or_create(
+        path: &Path,
+        first: &StoredEntry,
+    ) -> Result<(Self, bool), VaultError> {
         match Self::open(path, Use::Repeated) {
             Err(VaultError::Missing(_)) => {}
             other => return other.map(|vault| (vault, false)),
@@ -133,7 +140,7 @@ impl Vault {
             fs::make_private_directory(directory).map_err(io_error(directory))?;
         }
         let path = canonical(path)?;
-        let made = create(&path)?;
+        let made = create(&path, first)?;
         Ok((Self::open(&path, Use::Repeated)?, made))
     }
 
@@ -316,7 +323,7 @@ fn no_database() -> VaultError {
 /// vault, and a truncated one is never mistaken for a new one (DB-04).
 ///
 /// Returns whether this call made it; somebody else may have been faster.
-fn create(path: &Path) -> Result<bool, VaultError> {
+fn create(path: &Path, first: &StoredEntry) -> Result<bool, VaultError> {
     let suffix = random::bytes::<8>().map_err(|error| VaultError::Io {
         path: path.to_owned(),
         error: io::Error::other(error),
@@ -327,7 +334,7 @@ fn create(path: &Path) -> Result<bool, VaultError> {
     );
     let made = fs::create_private_file(&draft)
         .map_err(io_error(&draft))
-        .and_then(|file| fill(&draft).map(|()| file))
+        .and_then(|file| fill(&draft, first).map(|()| file))
         .and_then(|file| file.sync_all().map_err(io_error(&draft)))
         .and_then(|()| fs::move_new(&draft, path).map_err(io_error(path)));
     for left in [draft.clone(), beside(&draft, WAL_SUFFIX)] {
@@ -336,10 +343,11 @@ fn create(path: &Path) -> Result<bool, VaultError> {
     made
 }
 
-fn fill(draft: &Path) -> Result<(), VaultError> {
+fn fill(draft: &Path, first: &StoredEntry) -> Result<(), VaultError> {
     let connection = connect(draft)?;
     connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(()))?;
     schema::create(&connection)?;
+    entries::insert_into(&connection, first)?;
     connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
     connection.close().map_err(|(_, error)| error)?;
     // SQLite goes on without a word when it can do neither of these.

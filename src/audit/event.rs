@@ -201,6 +201,8 @@ impl Field {
 
 /// The most bytes that one list in an entry takes; what is over it is counted and hashed (AUD-09).
 const LONGEST_LIST: usize = 64 * 1024;
+/// The most bytes that one value outside a list takes; a path is never longer.
+const LONGEST_VALUE: usize = 4096;
 
 /// Something to record.
 #[derive(Clone, Debug)]
@@ -234,9 +236,13 @@ impl Event {
         self.bytes(field, value.to_string().as_bytes())
     }
 
+    /// Adds a value; of one that is too long the beginning, with its whole length and SHA-256.
     #[must_use]
     pub(crate) fn bytes(mut self, field: Field, value: &[u8]) -> Self {
-        self.push(field, value);
+        self.push(field, value.get(..LONGEST_VALUE).unwrap_or(value));
+        if value.len() > LONGEST_VALUE {
+            self.note_cut(field, std::iter::once(value));
+        }
         self
     }
 
@@ -262,20 +268,7 @@ impl Event {
             }
         }
         if cut {
-            let mut digest = Sha256::new();
-            let (mut count, mut bytes) = (0_u64, 0_u64);
-            for value in values {
-                count += 1;
-                bytes += value.len() as u64;
-                digest.update((value.len() as u64).to_be_bytes());
-                digest.update(value);
-            }
-            let digest = data_encoding::HEXLOWER.encode(&digest.finalize());
-            let note = format!(
-                "{} count={count} bytes={bytes} sha256={digest}",
-                field.name()
-            );
-            self.push(Field::Truncated, note.as_bytes());
+            self.note_cut(field, values);
         }
         self
     }
@@ -283,6 +276,23 @@ impl Event {
     #[must_use]
     pub(crate) fn words(self, field: Field, words: &[OsString]) -> Self {
         self.list(field, words.iter().map(|word| word.as_bytes()))
+    }
+
+    fn note_cut<'a>(&mut self, field: Field, values: impl IntoIterator<Item = &'a [u8]>) {
+        let mut digest = Sha256::new();
+        let (mut count, mut bytes) = (0_u64, 0_u64);
+        for value in values {
+            count += 1;
+            bytes += value.len() as u64;
+            digest.update((value.len() as u64).to_be_bytes());
+            digest.update(value);
+        }
+        let digest = data_encoding::HEXLOWER.encode(&digest.finalize());
+        let note = format!(
+            "{} count={count} bytes={bytes} sha256={digest}",
+            field.name()
+        );
+        self.push(Field::Truncated, note.as_bytes());
     }
 
     fn push(&mut self, field: Field, value: &[u8]) {

@@ -42,6 +42,10 @@ pub(crate) struct Writing<'v> {
 pub(crate) fn begin(vault: &Vault) -> Result<Writing<'_>, VaultError> {
     let transaction = vault.begin()?;
     let last = last(&transaction)?;
+    // A vault is made with its first entry. Going on here would heal what somebody did.
+    if last.seq == 0 {
+        return Err(VaultError::EmptyTrail);
+    }
     Ok(Writing { transaction, last })
 }
 
@@ -63,14 +67,35 @@ fn last(transaction: &Transaction<'_>) -> Result<EntryRef, VaultError> {
     Ok(EntryRef { seq, hash })
 }
 
+/// Returns the first entry of a new trail.
+pub(crate) fn first(event: &Event, now: &Moment) -> StoredEntry {
+    let (seq, hash) = (1, GENESIS);
+    next(EntryRef { seq, hash }, event, now).0
+}
+
+/// Returns an entry with the number in `at` that follows the hash in it, and its own hash.
+fn next(at: EntryRef, event: &Event, now: &Moment) -> (StoredEntry, Hash) {
+    let mut entry = StoredEntry {
+        seq: at.seq,
+        at: now.wall.0,
+        uptime: now.uptime.milliseconds,
+        kind: event.kind.name().to_owned(),
+        decision: event.outcome.name().to_owned(),
+        agent: event.agent.name.as_str().to_owned(),
+        uid: event.agent.uid.into(),
+        pid: event.agent.pid.into(),
+        action: event.action.map(|action| action.name().to_owned()),
+        detail: event.detail().to_vec(),
+        hash: Vec::new(),
+    };
+    let hash = link(&at.hash, &entry);
+    entry.hash = hash.to_vec();
+    (entry, hash)
+}
+
 impl<'v> Writing<'v> {
     pub(crate) fn transaction(&self) -> &Transaction<'v> {
         &self.transaction
-    }
-
-    /// Says whether the trail has no entry yet.
-    pub(crate) fn is_first(&self) -> bool {
-        self.last.seq == 0
     }
 
     /// Appends an entry.
@@ -79,21 +104,7 @@ impl<'v> Writing<'v> {
             self.last.seq.checked_add(1).ok_or_else(|| {
                 VaultError::StrangeValue("the number of the last entry".to_owned())
             })?;
-        let mut entry = StoredEntry {
-            seq,
-            at: now.wall.0,
-            uptime: now.uptime.milliseconds,
-            kind: event.kind.name().to_owned(),
-            decision: event.outcome.name().to_owned(),
-            agent: event.agent.name.as_str().to_owned(),
-            uid: event.agent.uid.into(),
-            pid: event.agent.pid.into(),
-            action: event.action.map(|action| action.name().to_owned()),
-            detail: event.detail().to_vec(),
-            hash: Vec::new(),
-        };
-        let hash = link(&self.last.hash, &entry);
-        entry.hash = hash.to_vec();
+        let (entry, hash) = next(EntryRef { seq, ..self.last }, event, now);
         entries::insert(&self.transaction, &entry)?;
         self.last = EntryRef { seq, hash };
         Ok(self.last)

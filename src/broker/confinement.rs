@@ -2,8 +2,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 
-use super::decide::{Attempt, Refusal};
+use super::decide::{Alone, Attempt, Refusal};
 use super::permit::Method;
 use super::{Broker, BrokerError};
 use crate::confine::plan::{Place, Removal, Shape, removal};
@@ -11,6 +12,7 @@ use crate::confine::{ConfineError, Right, Rule, Ruleset};
 use crate::model::confinement::{Level, Mode};
 use crate::model::operation::Target;
 use crate::model::protected::ProtectedPlace;
+use crate::model::scope::PathScope;
 use crate::policy::evaluate::Allowed;
 use crate::sys::exec as sys_exec;
 use crate::sys::path::Pinned;
@@ -31,6 +33,7 @@ impl Broker {
         attempt: &Attempt,
         allowed: &Allowed,
         protected: &[ProtectedPlace],
+        mounts: &[PathBuf],
     ) -> Result<Result<Confinement, Refusal>, BrokerError> {
         let mut rules = Rules::new();
         let targets = attempt.operation.targets.iter().zip(&attempt.pins);
@@ -38,24 +41,27 @@ impl Broker {
             let scope = allowed
                 .scope_for(index)
                 .ok_or(BrokerError::Inconsistent("an allowed target has no grant"))?;
-            let above_own = is_above_one(target, protected);
+            let alone = goes_alone(attempt, target, pinned, scope, protected, mounts);
             let shape = Shape {
                 kind: target.kind,
                 recursive: target.recursive,
                 empty_directories: attempt.empty_directories,
-                parent_in_reach: scope.covers_strictly(&target.scope) && !above_own,
+                parent_in_reach: alone.is_none(),
             };
             match removal(shape) {
-                Removal::ByPvm => return Ok(by_pvm(attempt, target, above_own)),
+                Removal::ByPvm => {
+                    return Ok(by_pvm(attempt, target, alone.unwrap_or(Alone::WholeScope)));
+                }
                 Removal::ByCommand(needed) => add(&mut rules, pinned, needed)?,
             }
         }
-        self.confine_command(attempt, rules)
+        self.confine_command(attempt, allowed, rules)
     }
 
     fn confine_command(
         &self,
         attempt: &Attempt,
+        allowed: &Allowed,
         rules: Rules<'_>,
     ) -> Result<Result<Confinement, Refusal>, BrokerError> {
         if self.settings.landlock == Mode::Off {
@@ -67,7 +73,7 @@ impl Broker {
                 by_command(attempt, &attempt.argv, Some(ruleset), level).map(Ok)
             }
             Err(ConfineError::Unavailable(why)) if self.settings.landlock == Mode::Auto => {
-                without_landlock(attempt, why)
+                without_landlock(attempt, allowed, why)
             }
             Err(error) => Ok(Err(Refusal::NotConfined {
                 why: error.to_string(),
@@ -76,11 +82,11 @@ impl Broker {
     }
 }
 
-fn by_pvm(attempt: &Attempt, target: &Target, above_own: bool) -> Result<Confinement, Refusal> {
+fn by_pvm(attempt: &Attempt, target: &Target, why: Alone) -> Result<Confinement, Refusal> {
     if attempt.operation.targets.len() > 1 {
         return Err(Refusal::Split {
             scope: target.scope.clone(),
-            above_own,
+            why,
         });
     }
     Ok(Confinement {
@@ -131,10 +137,18 @@ fn by_command(
 }
 
 /// GNU `rm` walks by descriptors, so what it is given need only be names of what was checked.
+///
+/// The last component is looked up once more, so what stands there can be exchanged for something
+/// else of the same name; a pinned grant says that it must not be.
 fn without_landlock(
     attempt: &Attempt,
+    allowed: &Allowed,
     why: &str,
 ) -> Result<Result<Confinement, Refusal>, BrokerError> {
+    if attempt.words.recursive && allowed.grants().iter().any(|grant| grant.pin.is_some()) {
+        let why = format!("a pinned grant cannot be held without Landlock: {why}");
+        return Ok(Err(Refusal::NotConfined { why }));
+    }
     if !sys_exec::is_gnu(attempt.program.path()).unwrap_or(false) {
         return Ok(Err(Refusal::NotGnu {
             program: attempt.program.path().to_owned(),
@@ -148,25 +162,47 @@ fn without_landlock(
     }))
 }
 
-/// Says whether a right to the directory that holds `target` would reach something of pvm's own.
-fn is_above_one(target: &Target, protected: &[ProtectedPlace]) -> bool {
-    target
-        .lineage
-        .first()
-        .is_some_and(|parent| protected.iter().any(|place| place.lies_below(*parent)))
+/// Says why a right to the directory that holds `target` would reach too far, if it would: past
+/// the grant, to something of pvm's own, or, should the entry become a directory, into what is
+/// mounted there.
+fn goes_alone(
+    attempt: &Attempt,
+    target: &Target,
+    pinned: &Pinned,
+    scope: &PathScope,
+    protected: &[ProtectedPlace],
+    mounts: &[PathBuf],
+) -> Option<Alone> {
+    let parent = target.lineage.first();
+    let above_own = |parent| protected.iter().any(|place| place.lies_below(parent));
+    let directory = pinned.parent.path();
+    let above_mount = |mount: &PathBuf| mount != directory && mount.starts_with(directory);
+    if !scope.covers_strictly(&target.scope) {
+        Some(Alone::WholeScope)
+    } else if parent.copied().is_some_and(above_own) {
+        Some(Alone::BesideOwn)
+    } else if attempt.words.recursive && mounts.iter().any(above_mount) {
+        Some(Alone::BesideMount)
+    } else {
+        None
+    }
 }
 
 /// Rewrites every operand to the descriptor of the directory that was checked, so that no link
-/// exchanged since leads elsewhere. An operand whose directory is missing names nothing.
+/// exchanged since leads elsewhere. An operand whose directory is missing becomes a name that
+/// nobody can make: one below a device.
 fn pinned_argv(attempt: &Attempt) -> Vec<OsString> {
     let mut argv = attempt.argv.clone();
     for (target, pinned) in attempt.operation.targets.iter().zip(&attempt.pins) {
         let directory = pinned.parent.as_fd().as_raw_fd();
-        let mut word = format!("/proc/self/fd/{directory}/").into_bytes();
-        match &pinned.name {
-            Some(name) => word.extend(name.as_bytes()),
-            None => word.extend(b".pvm-missing/missing"),
-        }
+        let word = match &pinned.name {
+            Some(name) => [
+                format!("/proc/self/fd/{directory}/").as_bytes(),
+                name.as_bytes(),
+            ]
+            .concat(),
+            None => b"/dev/null/missing".to_vec(),
+        };
         if let Some(slot) = argv.get_mut(target.position) {
             *slot = OsString::from_vec(word);
         }

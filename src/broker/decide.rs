@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::permit::RemovalWords;
 use super::{Broker, BrokerError, Permit, record};
@@ -13,7 +13,7 @@ use crate::model::protected::ProtectedPlace;
 use crate::model::scope::PathScope;
 use crate::model::time::Moment;
 use crate::policy::evaluate::{Allowed, Candidate, Decision, Denial, Facts, evaluate};
-use crate::sys::path::{self, Pinned};
+use crate::sys::path::{self, PathError, Pinned, links};
 use crate::sys::trust::TrustedProgram;
 use crate::sys::{clock, mounts, trust};
 use crate::vault::grants;
@@ -54,11 +54,15 @@ pub(crate) enum Refusal {
         scope: PathScope,
         point: PathBuf,
     },
+    /// An operand was renamed while it was looked at.
+    Moved {
+        scope: PathScope,
+    },
     /// A file whose directory the real command must not get a right to goes alone: it is a grant's
     /// whole scope, or something of pvm's own lies below that directory.
     Split {
         scope: PathScope,
-        above_own: bool,
+        why: Alone,
     },
     /// Without Landlock, only GNU `rm` is known not to be led astray.
     NotGnu {
@@ -69,6 +73,17 @@ pub(crate) enum Refusal {
     NotConfined {
         why: String,
     },
+}
+
+/// Why pvm removes an entry itself, which it does for one at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alone {
+    /// It is the whole scope of its grant.
+    WholeScope,
+    /// Its directory also holds what belongs to pvm.
+    BesideOwn,
+    /// Something is mounted below its directory.
+    BesideMount,
 }
 
 /// The answer to an attempt.
@@ -130,9 +145,6 @@ impl Broker {
         attempt: &Attempt,
         now: &Moment,
     ) -> Result<Result<(Allowed, Confinement), Refusal>, BrokerError> {
-        if let Some(refusal) = mounted(&attempt.operation).map_err(BrokerError::Mounts)? {
-            return Ok(Err(refusal));
-        }
         let protected = self.protected_places()?;
         let candidates = candidates(writing, attempt, now)?;
         let facts = Facts {
@@ -145,34 +157,73 @@ impl Broker {
             Decision::Allow(allowed) => allowed,
             Decision::Deny(denial) => return Ok(Err(Refusal::Denied(denial))),
         };
-        let confinement = self.confine(attempt, &allowed, &protected)?;
+        let mounts = match mounts_for(attempt)? {
+            Ok(mounts) => mounts,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let confinement = self.confine(attempt, &allowed, &protected, &mounts)?;
         Ok(confinement.map(|confinement| (allowed, confinement)))
     }
 
     /// Returns the places that no grant reaches.
     pub(super) fn protected_places(&self) -> Result<Vec<ProtectedPlace>, BrokerError> {
         let own = trust::own_program().map_err(BrokerError::Program)?;
-        let settings = self.settings.protected.iter().cloned();
-        [("the vault", self.vault.directory().to_owned())]
-            .into_iter()
-            .chain([("pvm itself", own)])
-            .chain(settings)
-            .map(|(what, path)| {
-                let broken = |reason| BrokerError::Path {
-                    path: path.clone(),
-                    reason,
-                };
-                let path = path::canonical(&path).map_err(broken)?;
-                let ancestry = path::ancestry(&path).map_err(broken)?;
-                let scope = PathScope::new(&path).map_err(|error| broken(error.into()))?;
-                Ok(ProtectedPlace {
-                    what,
-                    path: scope,
-                    ancestry,
-                })
-            })
-            .collect()
+        // Without one of the links that lead to it, pvm would look for a thing of its own in vain
+        // and go on with weaker defaults.
+        let mut named = vec![("the vault", self.settings.vault.clone())];
+        named.extend(self.settings.protected.iter().cloned());
+        let mut places = vec![protect("pvm itself", &own)?];
+        for (what, path) in &named {
+            let found = links::on_the_way(path).map_err(unseen(path))?;
+            for link in found {
+                places.push(protect_link(what, &link)?);
+            }
+        }
+        places.push(protect("the vault", self.vault.directory())?);
+        for (what, path) in &self.settings.protected {
+            places.push(protect(
+                what,
+                &path::canonical(path).map_err(unseen(path))?,
+            )?);
+        }
+        let names = own
+            .ancestors()
+            .nth(2)
+            .map(|prefix| prefix.join("libexec/pvm"));
+        if let Some(names) = names.filter(|names| names.is_dir()) {
+            places.push(protect(
+                "pvm itself",
+                &path::canonical(&names).map_err(unseen(&names))?,
+            )?);
+        }
+        Ok(places)
     }
+}
+
+fn unseen(path: &Path) -> impl FnOnce(PathError) -> BrokerError {
+    let path = path.to_owned();
+    move |reason| BrokerError::Path { path, reason }
+}
+
+/// Returns a place of pvm's own, by a path without links.
+fn protect(what: &'static str, path: &Path) -> Result<ProtectedPlace, BrokerError> {
+    Ok(ProtectedPlace {
+        what,
+        path: PathScope::new(path).map_err(|error| unseen(path)(error.into()))?,
+        ancestry: path::ancestry(path).map_err(unseen(path))?,
+    })
+}
+
+/// Returns a link that leads to a place of pvm's own, as itself.
+fn protect_link(what: &'static str, link: &Path) -> Result<ProtectedPlace, BrokerError> {
+    let directory = link.parent().unwrap_or(Path::new("/"));
+    let mut ancestry = vec![path::identity_of_link(link).map_err(unseen(link))?];
+    ancestry.extend(path::ancestry(directory).map_err(unseen(directory))?);
+    Ok(ProtectedPlace {
+        what,
+        path: PathScope::new(link).map_err(|error| unseen(link)(error.into()))?,
+        ancestry,
+    })
 }
 
 /// Returns the grants on every ancestor of every target. Those that expired unnoticed are
@@ -186,8 +237,9 @@ fn candidates(
     let mut candidates = Vec::new();
     for target in &attempt.operation.targets {
         for scope in target.scope.ancestors() {
+            // The nearest come first: where one was looked at, so was everything above it.
             if !looked_at.insert(scope.clone()) {
-                continue;
+                break;
             }
             for mut grant in grants::on_scope(writing.transaction(), &scope)? {
                 if grant.window.state(now) == WindowState::Expired {
@@ -209,26 +261,39 @@ fn candidates(
     Ok(candidates)
 }
 
+/// Returns where something is mounted, if the command walks directories at all; a mount at or below
+/// one of those refuses it.
+fn mounts_for(attempt: &Attempt) -> Result<Result<Vec<PathBuf>, Refusal>, BrokerError> {
+    if !attempt.words.recursive {
+        return Ok(Ok(Vec::new()));
+    }
+    let mounts = mounts::list().map_err(BrokerError::Mounts)?;
+    // The table goes by names, so the directories must still have theirs.
+    for (target, pinned) in attempt.operation.targets.iter().zip(&attempt.pins) {
+        let moved =
+            |directory| path::name_of(directory).ok().as_deref() != Some(target.scope.as_path());
+        if pinned.directory.as_ref().is_some_and(moved) {
+            return Ok(Err(Refusal::Moved {
+                scope: target.scope.clone(),
+            }));
+        }
+    }
+    let points: Vec<PathBuf> = mounts.into_iter().map(|mount| mount.point).collect();
+    Ok(match mounted(&attempt.operation, &points) {
+        Some(refusal) => Err(refusal),
+        None => Ok(points),
+    })
+}
+
 /// Looks for mounts at or below a directory that would be walked: the rights to a directory reach
 /// through them, and `rm --one-file-system` does not stop at a bind mount (PATH-13 to PATH-15).
-fn mounted(operation: &Operation) -> std::io::Result<Option<Refusal>> {
-    let mut walked = operation
-        .targets
-        .iter()
-        .filter(|target| target.recursive)
-        .peekable();
-    if walked.peek().is_none() {
-        return Ok(None);
-    }
-    let points: Vec<PathScope> = mounts::list()?
-        .into_iter()
-        .filter_map(|mount| PathScope::new(&mount.point).ok())
-        .collect();
-    Ok(walked.find_map(|target| {
-        let point = points.iter().find(|point| target.scope.covers(point))?;
+fn mounted(operation: &Operation, mounts: &[PathBuf]) -> Option<Refusal> {
+    let mut walked = operation.targets.iter().filter(|target| target.recursive);
+    walked.find_map(|target| {
+        let below = |point: &&PathBuf| point.starts_with(target.scope.as_path());
         Some(Refusal::Mounted {
             scope: target.scope.clone(),
-            point: point.to_path_buf(),
+            point: mounts.iter().find(below)?.clone(),
         })
-    }))
+    })
 }

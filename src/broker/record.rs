@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::confinement::Confinement;
-use super::decide::{Attempt, Refusal};
+use super::decide::{Alone, Attempt, Refusal};
 use super::permit::Method;
 use super::{Broker, BrokerError};
 use crate::audit;
@@ -89,12 +89,12 @@ fn reason(refusal: &Refusal) -> String {
             format!("no active grant covers it; grant {id}: {why}")
         }
         Refusal::Mounted { .. } => "something is mounted at or below an operand".to_owned(),
-        Refusal::Split {
-            above_own: false, ..
-        } => "a file that is a whole scope goes alone".to_owned(),
-        Refusal::Split {
-            above_own: true, ..
-        } => "a file beside what belongs to pvm goes alone".to_owned(),
+        Refusal::Moved { .. } => "an operand was renamed while it was looked at".to_owned(),
+        Refusal::Split { why, .. } => match why {
+            Alone::WholeScope => "a file that is a whole scope goes alone".to_owned(),
+            Alone::BesideOwn => "a file beside what belongs to pvm goes alone".to_owned(),
+            Alone::BesideMount => "a file beside something mounted goes alone".to_owned(),
+        },
         Refusal::NotGnu { why, .. } => format!("not GNU rm, and no Landlock: {why}"),
         Refusal::NotConfined { why } => format!("the command cannot be confined: {why}"),
     }

@@ -10,6 +10,7 @@ use argon2::{Argon2, PasswordHash};
 use super::context::Context;
 use crate::failure::{ExitStatus, Failure};
 use crate::sys::{env, process, prompt, random};
+use crate::text::escape::shown;
 
 /// Variables that agents set for the commands they run.
 const MARKERS: [&str; 16] = [
@@ -60,7 +61,7 @@ pub(crate) fn sign_of_an_agent() -> Option<String> {
             || MARKER_PREFIXES
                 .iter()
                 .any(|prefix| name.as_bytes().starts_with(prefix.as_bytes()));
-        known.then(|| name.display().to_string())
+        known.then(|| shown(name.as_bytes()))
     });
     if let Some(name) = marked {
         return Some(format!(

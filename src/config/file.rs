@@ -100,6 +100,9 @@ fn apply(file: File, account: &Account) -> Result<Config, Complaint> {
     let mut config = Config::defaults(account);
     if let Some(path) = &file.vault.path {
         config.vault = absolute(path, account)?;
+        if config.vault.parent().and_then(Path::parent).is_none() {
+            return Err(complain(path, "the vault needs a directory of its own"));
+        }
     }
     if let Some(text) = &file.vault.max_ttl {
         config.max_ttl = ttl(text)?;
@@ -254,6 +257,7 @@ mod tests {
             ("[vault]\npath = \"v.db\"", 2),
             ("[vault]\npath = \"/a/../v.db\"", 2),
             ("[vault]\npath = \"/\"", 2),
+            ("[vault]\npath = \"/v.db\"", 2),
             ("[vault]\n\nmax_ttl = \"0s\"", 3),
             ("[vault]\nmax_ttl = \"1M\"", 2),
             ("[vault]\nmax_ttl = \"10m\"\ndefault_ttl = \"1h\"", 3),

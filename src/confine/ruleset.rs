@@ -16,6 +16,8 @@ const NEWEST_NUMBER: u32 = 9;
 pub(crate) enum ConfineError {
     #[error("this kernel has no Landlock ({0})")]
     Unavailable(&'static str),
+    #[error("cannot tell whether this kernel has Landlock: {}", .0.desc())]
+    Unclear(Errno),
     #[error("cannot build the Landlock ruleset: {0}")]
     Ruleset(#[from] RulesetError),
     #[error("the kernel did not enforce the Landlock ruleset")]
@@ -33,9 +35,11 @@ pub(crate) fn kernel_abi() -> Result<u32, ConfineError> {
         Err(Errno::EOPNOTSUPP) => Err(ConfineError::Unavailable(
             "it is built in but not enabled: add landlock to lsm=",
         )),
-        _ => Err(ConfineError::Unavailable(
-            "it needs Linux 5.13 with Landlock built in",
+        Err(Errno::ENOSYS) => Err(ConfineError::Unavailable(
+            "the kernel, or a filter that the caller is under, says that it is not built in",
         )),
+        Ok(_) => Err(ConfineError::Unclear(Errno::EINVAL)),
+        Err(error) => Err(ConfineError::Unclear(error)),
     }
 }
 

@@ -1,6 +1,6 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Why a path cannot be a scope.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
@@ -58,10 +58,6 @@ impl PathScope {
 
     pub(crate) fn as_path(&self) -> &Path {
         Path::new(OsStr::from_bytes(&self.0))
-    }
-
-    pub(crate) fn to_path_buf(&self) -> PathBuf {
-        self.as_path().to_owned()
     }
 
     /// Says whether `other` is this path or lies below it: `/tmp/x` covers `/tmp/x/y`, never

@@ -2,6 +2,7 @@
 //! open; the last component is looked at without following it, as `unlink` will treat it.
 
 mod identity;
+pub(crate) mod links;
 mod pinned;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use crate::model::operation::TargetKind;
 use crate::model::scope::{InvalidScope, PathScope};
 use identity::{file_type, lineage};
 
-pub(crate) use identity::{ancestry, canonical, identity, name_of, pin};
+pub(crate) use identity::{ancestry, canonical, identity, identity_of_link, name_of, pin};
 pub(crate) use pinned::{Obstacle, Parent, Pinned};
 
 /// File systems that show the kernel and hold no files of anybody's: proc, sysfs, cgroup2,

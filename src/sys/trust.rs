@@ -7,11 +7,12 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
 use super::env::SAFE_PATH;
+use super::path::links;
 use crate::model::operation::FileIdentity;
 
 const MOST_LINKS: usize = 40;
@@ -175,17 +176,13 @@ impl Searcher {
         let mut path = hit.to_owned();
         let mut judged = BTreeSet::new();
         for _ in 0..MOST_LINKS {
-            let Some((prefix, target)) = first_link(&path)? else {
+            let found = links::first(&path).map_err(|(at, error)| unreadable(&at, &error))?;
+            let Some((link, target)) = found else {
                 self.judge_directories(&path, &mut judged)?;
                 return Ok(path);
             };
-            self.judge_directories(&prefix, &mut judged)?;
-            let rest = path
-                .strip_prefix(&prefix)
-                .unwrap_or(Path::new(""))
-                .to_owned();
-            let base = prefix.parent().unwrap_or(Path::new("/"));
-            path = without_dots(&base.join(target).join(rest));
+            self.judge_directories(&link, &mut judged)?;
+            path = links::beyond(&path, &link, &target);
         }
         Err(unreadable(hit, &io::Error::from_raw_os_error(libc::ELOOP)))
     }
@@ -261,35 +258,6 @@ impl Searcher {
             .filter(|trusted| path.starts_with(trusted))
             .any(|trusted| fs::metadata(trusted).is_ok_and(|status| status.uid() == uid))
     }
-}
-
-/// Returns the first component of `path` that is a link, and what it points to.
-fn first_link(path: &Path) -> Result<Option<(PathBuf, PathBuf)>, Distrust> {
-    let mut prefix = PathBuf::new();
-    for component in path.components() {
-        prefix.push(component);
-        let status = fs::symlink_metadata(&prefix).map_err(|error| unreadable(&prefix, &error))?;
-        if status.is_symlink() {
-            let target = fs::read_link(&prefix).map_err(|error| unreadable(&prefix, &error))?;
-            return Ok(Some((prefix, target)));
-        }
-    }
-    Ok(None)
-}
-
-/// Removes `.` and `..` from a path whose directories before each `..` are known to be no links.
-fn without_dots(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                out.pop();
-            }
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Distrust {
@@ -370,14 +338,5 @@ mod tests {
         for path in [None, Some(OsStr::new(""))] {
             assert!(matches!(searcher().search("rm", path), Search::Trusted(_)));
         }
-    }
-
-    #[test]
-    fn dots_after_links_are_removed() {
-        assert_eq!(
-            without_dots(Path::new("/a/../b/./c")),
-            PathBuf::from("/b/c")
-        );
-        assert_eq!(without_dots(Path::new("/../b")), PathBuf::from("/b"));
     }
 }

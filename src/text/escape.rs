@@ -17,6 +17,15 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     out
 }
 
+/// Returns `bytes` for a message: shown, and cut where they are too many to read.
+pub(crate) fn brief(bytes: &[u8]) -> String {
+    const MOST: usize = 1024;
+    match bytes.get(..MOST) {
+        Some(start) if bytes.len() > MOST => format!("{}... ({} bytes)", shown(start), bytes.len()),
+        _ => shown(bytes),
+    }
+}
+
 fn push_shown(out: &mut String, character: char) {
     match character {
         '\n' => out.push_str("\\n"),

@@ -97,6 +97,14 @@ fn short_option<'a, T: Copy>(
     })
 }
 
+/// Returns a word for a message: escaped, and cut where it is too long to be an option.
+pub(super) fn spell(word: &[u8]) -> String {
+    match word.get(..64) {
+        Some(start) => format!("{}...", start.escape_ascii()),
+        None => word.escape_ascii().to_string(),
+    }
+}
+
 /// An exact name wins; otherwise a prefix must fit one option, or several that mean the same.
 fn long_option<'a, T: Copy + PartialEq>(
     word: &'a [u8],
@@ -106,7 +114,7 @@ fn long_option<'a, T: Copy + PartialEq>(
         Some(sign) => (word.get(..sign).unwrap_or(word), word.get(sign + 1..)),
         None => (word, None),
     };
-    let spelled = || format!("--{}", name.escape_ascii());
+    let spelled = || format!("--{}", spell(name));
     let exact = grammar
         .long
         .iter()

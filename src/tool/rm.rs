@@ -177,7 +177,7 @@ fn apply(
 }
 
 fn invalid(option: &'static str, value: Option<&[u8]>) -> UsageError {
-    let value = value.unwrap_or_default().escape_ascii().to_string();
+    let value = argv::spell(value.unwrap_or_default());
     UsageError::InvalidValue { option, value }
 }
 

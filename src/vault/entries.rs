@@ -1,5 +1,5 @@
 use rusqlite::types::FromSql;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Transaction, VaultError};
 
@@ -83,6 +83,10 @@ pub(crate) fn highest(transaction: &Transaction<'_>) -> Result<Option<i64>, Vaul
 
 /// Appends an entry; its number must be free.
 pub(crate) fn insert(transaction: &Transaction<'_>, entry: &StoredEntry) -> Result<(), VaultError> {
+    insert_into(transaction.connection(), entry)
+}
+
+pub(super) fn insert_into(connection: &Connection, entry: &StoredEntry) -> Result<(), VaultError> {
     let size = entry.size();
     if u32::try_from(size).map_or(true, |size| size > LARGEST_ENTRY) {
         return Err(VaultError::EntryTooLarge {
@@ -90,7 +94,7 @@ pub(crate) fn insert(transaction: &Transaction<'_>, entry: &StoredEntry) -> Resu
             most: LARGEST_ENTRY,
         });
     }
-    transaction.connection().execute(
+    connection.execute(
         "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             entry.seq,

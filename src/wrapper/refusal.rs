@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::broker::{Denial, Refusal};
+use crate::broker::{Alone, Denial, Refusal};
 use crate::failure::{ExitStatus, Failure};
 use crate::model::action::Action;
 use crate::model::grant::Shortfall;
@@ -48,13 +48,17 @@ pub(super) fn explain(refusal: &Refusal, action: Action, ttl: Ttl) -> Failure {
             path(scope)
         ))
         .hint("unmount it first; removal would reach into what is mounted"),
-        Refusal::Split { scope, above_own } => denied(format!(
+        Refusal::Moved { scope } => denied(format!(
+            "{} was renamed while it was looked at",
+            path(scope)
+        )),
+        Refusal::Split { scope, why } => denied(format!(
             "{} {} and goes alone",
             path(scope),
-            if *above_own {
-                "stands above what belongs to pvm"
-            } else {
-                "is the whole scope of its grant"
+            match why {
+                Alone::WholeScope => "is the whole scope of its grant",
+                Alone::BesideOwn => "has what belongs to pvm below its directory",
+                Alone::BesideMount => "has something mounted below its directory",
             }
         ))
         .hint("remove it in a command of its own, and the other operands in another"),

@@ -13,7 +13,7 @@ use crate::model::agent::Agent;
 use crate::model::operation::Operation;
 use crate::sys::trust::{Search, Searcher, TrustedProgram};
 use crate::sys::{Errno, account::Account, env, trust};
-use crate::text::escape::{quoted, shell_word, shown};
+use crate::text::escape::{brief, quoted, shell_word, shown};
 use crate::tool::rm::{self, Refused, Resolved};
 
 const REAL_NAME: &str = "rm";
@@ -154,7 +154,7 @@ fn usage(refused: Refused) -> Failure {
                 .hint("split the command:  xargs -n 1000")
         }
         Refused::Operand { operand, reason } => {
-            let operand = shown(operand.as_bytes());
+            let operand = brief(operand.as_bytes());
             Failure::new(
                 ExitStatus::Denied,
                 format!("permission denied: '{operand}' cannot be removed: {reason}"),

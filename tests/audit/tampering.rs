@@ -407,3 +407,18 @@ fn a_vault_that_somebody_edited_is_still_written_on() {
     assert_eq!(victim.scene.trail().len(), 7);
     victim.is_broken_at(2, "broken_link", "later entries do not heal it");
 }
+
+#[test]
+fn aud_03_a_trail_that_was_emptied_is_not_begun_again() {
+    let victim = Victim::new();
+    victim.scene.files(["f"]).grant(victim.scene.work(""));
+    victim.edit("DELETE FROM audit");
+    let emptied = "the trail is empty: its entries were removed";
+    victim.scene.safe_rm(["f"]).exited(125).says(emptied);
+    assert!(victim.scene.work("f").exists());
+    victim.scene.pvm(["init", "--yes"]);
+    let scope = victim.scene.work("");
+    let words = ["grant", "--scope", scope.to_str().unwrap()];
+    victim.scene.pvm(words).exited(125).says(emptied);
+    assert_eq!(victim.verdict()["intact"], false);
+}

@@ -8,7 +8,7 @@ use crate::support::{Launch, Ran, Scene, Started, copy, landlock};
 
 /// What a kernel without Landlock answers, and what the refusal says of it.
 const WAYS: [(Errno, &str); 2] = [
-    (Errno::ENOSYS, "it needs Linux 5.13 with Landlock built in"),
+    (Errno::ENOSYS, "says that it is not built in"),
     (
         Errno::EOPNOTSUPP,
         "it is built in but not enabled: add landlock to lsm=",
@@ -66,7 +66,7 @@ fn where_landlock_is_absent_the_operands_are_pinned() {
         assert_eq!(scene.uses_left(&grant), Some(8));
 
         let ran = run_without(&scene, error, &["-v", "g", "missing/below"]);
-        ran.exited(1).says("No such file or directory");
+        ran.exited(1).says("Not a directory");
         assert!(!scene.work("g").exists());
     }
 }
@@ -157,4 +157,41 @@ fn proc_19_sixteen_layers_leave_no_room_for_another() {
         assert_eq!(scene.uses_left(&grant), Some(8));
         scene.assert_trail_intact();
     }
+}
+
+#[test]
+fn path_06_without_landlock_a_missing_directory_becomes_a_name_that_nobody_can_make() {
+    let scene = Scene::new();
+    scene.files(["victim/missing/f", "work/"]);
+    scene.grant(scene.work("work/no"));
+    for name in [".pvm-missing", "missing", "no"] {
+        symlink(scene.work("victim"), scene.work("work").join(name)).unwrap();
+        if name == "no" {
+            continue;
+        }
+        run_without(&scene, Errno::ENOSYS, &["-rf", "work/no/x"]).succeeded();
+    }
+    run_without(&scene, Errno::ENOSYS, &["-rf", "work/no/missing"]).denied();
+    assert!(scene.work("victim/missing/f").exists());
+}
+
+#[test]
+fn path_10_without_landlock_a_pinned_grant_removes_no_directory() {
+    let scene = Scene::new();
+    scene.files(["d/x"]);
+    scene.grant_with(scene.work("d"), ["--pin"]);
+    run_without(&scene, Errno::ENOSYS, &["-rf", "d"])
+        .exited(125)
+        .says("a pinned grant");
+    assert!(scene.work("d/x").exists());
+    scene.safe_rm(["-rf", "d"]).succeeded();
+}
+
+#[test]
+fn an_error_that_says_nothing_of_landlock_is_not_its_absence() {
+    let (scene, _) = with_mode("auto");
+    run_without(&scene, Errno::EPERM, &["-f", "f"])
+        .exited(125)
+        .says("cannot tell whether");
+    assert!(scene.work("f").exists());
 }

@@ -82,3 +82,27 @@ fn path_28_a_neighbour_with_a_similar_name_is_not_protected() {
         assert!(!scene.path(name).exists(), "{name}");
     }
 }
+
+#[test]
+fn path_28_a_link_on_the_way_to_what_belongs_to_pvm_stays() {
+    let scene = Scene::new();
+    fs::create_dir(scene.path("dots")).unwrap();
+    fs::rename(scene.path("etc/pvm"), scene.path("dots/pvm")).unwrap();
+    symlink("../dots/pvm", scene.path("etc/pvm")).unwrap();
+    fs::rename(scene.path("state"), scene.path("elsewhere")).unwrap();
+    symlink("elsewhere", scene.path("state")).unwrap();
+    scene.files(["f"]).grant(scene.path(""));
+    for (words, what) in [
+        (&["etc/pvm"][..], "the configuration"),
+        (&["-r", "etc"], "the configuration"),
+        (&["-rf", "state"], "the vault"),
+        (&["-rf", "elsewhere"], "the vault"),
+    ] {
+        let mut command = scene.command("safe-rm");
+        Ran::of(command.args(words).current_dir(scene.path("")))
+            .denied()
+            .says(what);
+    }
+    assert!(scene.path("etc/pvm").is_symlink() && scene.path("state").is_symlink());
+    scene.safe_rm(["f"]).succeeded();
+}

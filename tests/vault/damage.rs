@@ -104,6 +104,8 @@ fn db_04_a_flipped_byte_anywhere_is_never_a_panic() {
             drop(file);
             goes_with_an_entry_or_stays(&scene, &format!("byte {at} of '{suffix}'"));
         }
+        fs::write(scene.vault(), &vault).unwrap();
+        fs::write(beside(&scene, "-wal"), &log).unwrap();
     }
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
-use nix::sys::stat::{FileStat, SFlag, fstat, fstatat, stat};
+use nix::sys::stat::{FileStat, SFlag, fstat, fstatat, lstat, stat};
 
 use super::PathError;
 use crate::model::grant::Pin;
@@ -56,6 +56,13 @@ pub(crate) fn canonical(path: &Path) -> Result<PathBuf, PathError> {
         .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
     name_of(&openat2(AT_FDCWD, path, how).map_err(PathError::System)?)
+}
+
+/// Returns the identity of what stands at `path`, which may be a link.
+pub(crate) fn identity_of_link(path: &Path) -> Result<FileIdentity, PathError> {
+    lstat(path)
+        .map(|status| identity(&status))
+        .map_err(PathError::System)
 }
 
 /// Returns the identities of `path` and of every directory above it, the root last.
