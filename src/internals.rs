@@ -45,7 +45,7 @@ pub fn parse_rm(words: &[OsString]) -> Option<ParsedRm> {
 pub fn resolve(operand: &OsStr) -> Result<PathBuf, String> {
     Resolver::default()
         .resolve(operand)
-        .map(|pinned| pinned.scope.to_path_buf())
+        .map(|pinned| pinned.scope.as_path().to_owned())
         .map_err(|reason| reason.to_string())
 }
 

@@ -1,6 +1,8 @@
 //! What a grant permits: to whom, how often, for what, and until when it is taken back.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::process::Stdio;
 
 use crate::support::{Ran, Running, Scene, tree};
 
@@ -277,21 +279,46 @@ fn a_question_keeps_nobody_else_waiting() {
     scene.files(["f", "g"]).grant(scene.work("f"));
     scene.grant(scene.work("g"));
     let mut command = scene.command("safe-rm");
-    let mut asking = Running::start(
-        command
-            .args(["-i", "f"])
-            .stdin(std::process::Stdio::piped()),
-    );
+    let mut asking = Running::start(command.args(["-i", "f"]).stdin(Stdio::piped()));
     crate::support::until("the question", || scene.last_entry()["by"] == "self");
     scene.safe_rm(["g"]).succeeded();
     scene.pvm(["revoke", "--all"]).succeeded();
     let mut stdin = asking.0.stdin.take().unwrap();
-    std::io::Write::write_all(&mut stdin, b"n\n").unwrap();
+    stdin.write_all(b"n\n").unwrap();
     drop(stdin);
     asking.finish().exited(0);
     assert!(scene.work("f").exists() && !scene.work("g").exists());
     assert_eq!(scene.last_entry()["decision"], "RESULT");
     scene.assert_trail_intact();
+}
+
+#[test]
+fn v_d9_an_answer_that_comes_after_the_revocation_removes_nothing() {
+    let scene = Scene::new();
+    scene.files(["f"]).grant(scene.work("f"));
+    let mut child = scene
+        .command("safe-rm")
+        .args(["-i", "f"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut question = [0; 4];
+    child
+        .stderr
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut question)
+        .unwrap();
+    assert_eq!(&question, b"rm: ");
+    scene.pvm(["revoke", "--all"]).succeeded();
+    child.stdin.take().unwrap().write_all(b"y\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("the grant ended before the answer"), "{said}");
+    assert!(scene.work("f").exists());
+    assert_eq!(scene.last_entry()["status"], 1);
 }
 
 #[test]

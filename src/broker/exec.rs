@@ -8,6 +8,7 @@ use crate::audit::event::{Event, Field, Kind, Outcome};
 use crate::audit::{self, Recorded};
 use crate::confine::{ConfineError, Ruleset};
 use crate::model::agent::Agent;
+use crate::model::grant::{Grant, WindowState};
 use crate::model::operation::{Operation, Prompt};
 use crate::policy::evaluate::Allowed;
 use crate::sys::path::{Obstacle, Pinned};
@@ -64,7 +65,7 @@ impl Broker {
                 // No command follows, so a closed pipe is an error to record and not a death.
                 let _unchanged = process::ignore_broken_pipes();
                 let done = match pins.as_slice() {
-                    [pinned] => unlink(pinned, &words),
+                    [pinned] => unlink(pinned, &words, &|| self.still_holds(recorded.value())),
                     _ => return Err(BrokerError::Inconsistent("one file was to be removed")),
                 };
                 let status = u8::from(done.is_err());
@@ -104,6 +105,22 @@ impl Broker {
                 }
             }
         }
+    }
+
+    /// Says whether no grant of an allowed operation has ended since.
+    fn still_holds(&self, allowed: &Allowed) -> Result<bool, BrokerError> {
+        let reading = self.vault.read()?;
+        let now = clock::now()?;
+        for used in allowed.grants() {
+            let there = grants::with_prefix(&reading, used.id.as_str())?;
+            let open = |grant: &Grant| {
+                grant.ended.is_none() && grant.window.state(&now) == WindowState::Open
+            };
+            if !there.iter().any(open) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Hands on nothing that the caller did not hand on, and restricts this process for good.
@@ -157,9 +174,13 @@ fn follow_up(
 }
 
 /// Removes one directory entry as `rm` would, with its prompts and messages.
-fn unlink(pinned: &Pinned, words: &RemovalWords) -> Result<(), String> {
+fn unlink(
+    pinned: &Pinned,
+    words: &RemovalWords,
+    still_holds: &dyn Fn() -> Result<bool, BrokerError>,
+) -> Result<(), String> {
     let name = &words.name;
-    let (line, why) = match remove(pinned, words) {
+    let (line, why) = match remove(pinned, words, still_holds) {
         Ok(true) if words.verbose => match print(&format!("removed {name}\n")) {
             Ok(()) => return Ok(()),
             Err(error) => {
@@ -190,11 +211,13 @@ fn confirmed(question: &str) -> Result<bool, String> {
 }
 
 /// Returns whether the entry was removed, or left alone because the person said no.
-fn remove(pinned: &Pinned, words: &RemovalWords) -> Result<bool, String> {
-    if words.prompt == Prompt::Once
-        && words.recursive
-        && !confirmed("rm: remove 1 argument recursively? ")?
-    {
+fn remove(
+    pinned: &Pinned,
+    words: &RemovalWords,
+    still_holds: &dyn Fn() -> Result<bool, BrokerError>,
+) -> Result<bool, String> {
+    let mut asked = words.prompt == Prompt::Once && words.recursive;
+    if asked && !confirmed("rm: remove 1 argument recursively? ")? {
         return Ok(false);
     }
     let protected =
@@ -205,6 +228,11 @@ fn remove(pinned: &Pinned, words: &RemovalWords) -> Result<bool, String> {
         if !confirmed(&format!("rm: remove {adverb}{kind} {}? ", words.name))? {
             return Ok(false);
         }
+        asked = true;
+    }
+    // The answer may have taken longer than the grant lasted.
+    if asked && !still_holds().map_err(|error| error.to_string())? {
+        return Err("Permission denied: the grant ended before the answer".to_owned());
     }
     match pinned.unlink() {
         Ok(()) => Ok(true),
