@@ -422,6 +422,16 @@ mod tests {
     }
 
     #[test]
+    fn path_23_a_directory_deeper_than_one_climb_reaches_has_its_whole_lineage() {
+        let (_keep, base) = scratch();
+        let deep = base.join("d/".repeat(1500));
+        fs::create_dir_all(&deep).unwrap();
+        let pinned = resolve(deep.join("f")).unwrap();
+        let expected = ancestry(&deep.components().collect::<PathBuf>()).unwrap();
+        assert_eq!(*pinned.parent.lineage(), *expected);
+    }
+
+    #[test]
     fn path_27_a_directory_made_again_is_another_one() {
         let (_keep, base) = scratch();
         let path = base.join("d");

@@ -35,19 +35,30 @@ pub(crate) fn name_of(fd: &impl AsFd) -> Result<PathBuf, PathError> {
     }
 }
 
+/// How many levels are climbed by one path: `../` this often is shorter than PATH_MAX.
+const STRIDE: usize = 1000;
+
 /// Climbs from an open directory to the root, whatever its path stands for by now.
 pub(super) fn lineage(fd: &OwnedFd, path: &Path) -> Result<Rc<[FileIdentity]>, PathError> {
-    (0..path.components().count())
-        .map(|levels| match levels {
-            0 => fstat(fd),
-            _ => fstatat(fd, "../".repeat(levels).as_str(), AtFlags::empty()),
-        })
-        .map(|status| {
-            status
-                .map(|status| identity(&status))
-                .map_err(PathError::System)
-        })
-        .collect()
+    let levels = path.components().count();
+    let mut identities = Vec::with_capacity(levels);
+    let mut base: Option<OwnedFd> = None;
+    for level in 0..levels {
+        let steps = level % STRIDE;
+        if steps == 0 && level > 0 {
+            let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
+            let above = "../".repeat(STRIDE);
+            let higher = openat2(base.as_ref().unwrap_or(fd), above.as_str(), how);
+            base = Some(higher.map_err(PathError::System)?);
+        }
+        let at = base.as_ref().unwrap_or(fd);
+        let status = match steps {
+            0 => fstat(at),
+            _ => fstatat(at, "../".repeat(steps).as_str(), AtFlags::empty()),
+        };
+        identities.push(identity(&status.map_err(PathError::System)?));
+    }
+    Ok(identities.into())
 }
 
 /// Returns the path under which the kernel knows what stands at `path`, links followed.
