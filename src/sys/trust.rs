@@ -20,12 +20,25 @@ const MOST_LINKS: usize = 40;
 /// Why a program is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Distrust {
-    Owner { path: PathBuf, uid: u32 },
-    Writable { path: PathBuf, mode: u32 },
+    Owner {
+        path: PathBuf,
+        uid: u32,
+    },
+    Writable {
+        path: PathBuf,
+        mode: u32,
+    },
     RaisesPrivileges,
     Script,
     NotAProgram,
-    Unreadable { path: PathBuf, error: String },
+    Unreadable {
+        path: PathBuf,
+        error: String,
+    },
+    /// This process has too little of something to look, which says nothing of the program.
+    NotLookedAt {
+        error: String,
+    },
 }
 
 impl fmt::Display for Distrust {
@@ -45,6 +58,7 @@ impl fmt::Display for Distrust {
             Self::Script => f.write_str("it is a script"),
             Self::NotAProgram => f.write_str("it is not an ELF program"),
             Self::Unreadable { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::NotLookedAt { error } => write!(f, "it could not be looked at: {error}"),
         }
     }
 }
@@ -261,9 +275,14 @@ impl Searcher {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Distrust {
-    Distrust::Unreadable {
-        path: path.to_owned(),
-        error: error.to_string(),
+    let exhausted = [libc::EMFILE, libc::ENFILE, libc::ENOMEM];
+    let text = error.to_string();
+    match error.raw_os_error() {
+        Some(code) if exhausted.contains(&code) => Distrust::NotLookedAt { error: text },
+        _ => Distrust::Unreadable {
+            path: path.to_owned(),
+            error: text,
+        },
     }
 }
 

@@ -11,7 +11,7 @@ use crate::failure::{ExitStatus, Failure};
 use crate::model::action::Action;
 use crate::model::agent::Agent;
 use crate::model::operation::Operation;
-use crate::sys::trust::{Search, Searcher, TrustedProgram};
+use crate::sys::trust::{Distrust, Found, Search, Searcher, TrustedProgram};
 use crate::sys::{Errno, account::Account, env, trust};
 use crate::text::escape::{brief, quoted, shell_word, shown};
 use crate::tool::rm::{self, Refused, Resolved};
@@ -180,6 +180,19 @@ fn find_program(
                 "there is no other rm on PATH than pvm's own",
             )
             .hint("see what was looked at:  pvm resolve rm");
+            Err(recorded(broker, agent, argv, failure).into())
+        }
+        Search::Hijacked {
+            found:
+                Found {
+                    hit,
+                    distrust: Some(Distrust::NotLookedAt { error }),
+                    ..
+                },
+            ..
+        } => {
+            let hit = shown(hit.as_os_str().as_bytes());
+            let failure = Failure::internal(format!("cannot look at {hit}: {error}"));
             Err(recorded(broker, agent, argv, failure).into())
         }
         Search::Hijacked { found, instead } => {
