@@ -117,6 +117,9 @@ impl Vault {
     pub(crate) fn open(path: &Path, usage: Use) -> Result<Self, VaultError> {
         let path = canonical(path)?;
         check(&path)?;
+        if usage == Use::Once {
+            heap::give_sqlite_one_block();
+        }
         Ok(Self {
             path,
             usage,
@@ -204,9 +207,6 @@ impl Vault {
             fs::sync_directory(self.directory()).map_err(io_error(&wal))?;
         }
         check_header(&self.path)?;
-        if self.usage == Use::Once {
-            heap::give_sqlite_one_block();
-        }
         Ok(Held {
             connection: connect(&self.path)?,
             _turn: turn,

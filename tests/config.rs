@@ -5,11 +5,11 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use nix::unistd::{Uid, User};
 
-use crate::support::{Ran, Scene, root};
+use crate::support::{Ran, Scene, mount_namespace};
 
 fn samples(kind: &str) -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -230,15 +230,7 @@ fn the_places_are_shown_in_their_order_with_what_became_of_each() {
 
 /// Runs a shell script in which /etc and the home directory are the scene's own.
 fn with_own_etc(scene: &Scene, script: &str) -> Option<Ran> {
-    if !root("an /etc of its own") {
-        return None;
-    }
-    let unshared = Command::new("unshare")
-        .args(["-m", "true"])
-        .stderr(Stdio::null())
-        .status();
-    if !unshared.is_ok_and(|status| status.success()) {
-        println!("skipped: an /etc of its own needs a mount namespace");
+    if !mount_namespace("an /etc of its own") {
         return None;
     }
     let etc = scene.path("machine");

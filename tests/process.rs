@@ -198,15 +198,7 @@ fn with_a_copy() -> (Scene, String) {
 fn assert_not_started(scene: &Scene, grant: &str, ran: &Ran, code: i32, error: &str) {
     ran.exited(code).says(error);
     assert!(scene.work("f").exists());
-    let trail = scene.trail();
-    let [.., success, failed] = trail.as_slice() else {
-        panic!("two entries at least")
-    };
-    assert_eq!(
-        (&success["decision"], &failed["decision"]),
-        (&"SUCCESS".into(), &"FAILED".into())
-    );
-    assert_eq!(failed["of_entry"], success["entry"]);
+    let failed = scene.not_started();
     assert_eq!(failed["error"], error);
     assert_eq!(scene.uses_left(grant), Some(2), "the use comes back");
     scene.assert_trail_intact();

@@ -8,7 +8,7 @@ use crate::audit::{self, Writing};
 use crate::broker::confinement::Confinement;
 use crate::model::agent::Agent;
 use crate::model::grant::{Ending, Pin, WindowState};
-use crate::model::operation::Operation;
+use crate::model::operation::{FileIdentity, Operation};
 use crate::model::protected::ProtectedPlace;
 use crate::model::scope::PathScope;
 use crate::model::time::Moment;
@@ -168,14 +168,12 @@ impl Broker {
     /// Returns the places that no grant reaches.
     pub(super) fn protected_places(&self) -> Result<Vec<ProtectedPlace>, BrokerError> {
         let own = trust::own_program().map_err(BrokerError::Program)?;
+        let mut places = vec![protect("pvm itself", &own)?];
         // Without one of the links that lead to it, pvm would look for a thing of its own in vain
         // and go on with weaker defaults.
-        let mut named = vec![("the vault", self.settings.vault.clone())];
-        named.extend(self.settings.protected.iter().cloned());
-        let mut places = vec![protect("pvm itself", &own)?];
-        for (what, path) in &named {
-            let found = links::on_the_way(path).map_err(unseen(path))?;
-            for link in found {
+        let vault = ("the vault", self.settings.vault.clone());
+        for (what, path) in [&vault].into_iter().chain(&self.settings.protected) {
+            for link in links::on_the_way(path).map_err(unseen(path))? {
                 places.push(protect_link(what, &link)?);
             }
         }
@@ -207,11 +205,7 @@ fn unseen(path: &Path) -> impl FnOnce(PathError) -> BrokerError {
 
 /// Returns a place of pvm's own, by a path without links.
 fn protect(what: &'static str, path: &Path) -> Result<ProtectedPlace, BrokerError> {
-    Ok(ProtectedPlace {
-        what,
-        path: PathScope::new(path).map_err(|error| unseen(path)(error.into()))?,
-        ancestry: path::ancestry(path).map_err(unseen(path))?,
-    })
+    place(what, path, path::ancestry(path).map_err(unseen(path))?)
 }
 
 /// Returns a link that leads to a place of pvm's own, as itself.
@@ -219,9 +213,17 @@ fn protect_link(what: &'static str, link: &Path) -> Result<ProtectedPlace, Broke
     let directory = link.parent().unwrap_or(Path::new("/"));
     let mut ancestry = vec![path::identity_of_link(link).map_err(unseen(link))?];
     ancestry.extend(path::ancestry(directory).map_err(unseen(directory))?);
+    place(what, link, ancestry)
+}
+
+fn place(
+    what: &'static str,
+    path: &Path,
+    ancestry: Vec<FileIdentity>,
+) -> Result<ProtectedPlace, BrokerError> {
     Ok(ProtectedPlace {
         what,
-        path: PathScope::new(link).map_err(|error| unseen(link)(error.into()))?,
+        path: PathScope::new(path).map_err(|error| unseen(path)(error.into()))?,
         ancestry,
     })
 }

@@ -76,7 +76,8 @@ pub(crate) fn with_prefix(
 ) -> Result<Vec<Grant>, VaultError> {
     select(
         transaction,
-        "WHERE substr(id, 1, length(?1)) = ?1 LIMIT 10",
+        // Ids are of a-z and 2-7, and '{' is what comes after 'z'.
+        "WHERE id >= ?1 AND id < ?1 || '{' LIMIT 10",
         &[&prefix],
     )
 }

@@ -1,11 +1,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use nix::unistd::{Uid, User};
 
-use crate::support::{Ran, Scene, Terminal, root};
+use crate::support::{Ran, Scene, Terminal, mount_namespace};
 
 fn mode(path: impl AsRef<std::path::Path>) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -185,15 +185,7 @@ fn home() -> PathBuf {
 
 /// Runs a shell script in which the home directory of this user is an empty one.
 fn at_home(scene: &Scene, script: &str) -> Option<Terminal> {
-    if !root("a home directory of its own") {
-        return None;
-    }
-    let unshared = Command::new("unshare")
-        .args(["-m", "true"])
-        .stderr(Stdio::null())
-        .status();
-    if !unshared.is_ok_and(|status| status.success()) {
-        println!("skipped: a home directory of its own needs a mount namespace");
+    if !mount_namespace("a home directory of its own") {
         return None;
     }
     let body = format!(

@@ -15,7 +15,7 @@ pub(crate) use faults::{Fault, count_calls, run_with, tracing};
 pub(crate) use held::Held;
 pub(crate) use launch::Launch;
 pub(crate) use machine::{is_root, landlock, root, until};
-pub(crate) use namespace::in_namespace;
+pub(crate) use namespace::{in_namespace, mount_namespace};
 pub(crate) use random::Random;
 pub(crate) use scene::{Ran, Running, Scene, copy, script, tree};
 pub(crate) use started::Started;

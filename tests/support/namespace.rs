@@ -4,6 +4,22 @@ use std::process::{Command, Stdio};
 use super::machine::root;
 use super::scene::{Ran, Scene};
 
+/// Says whether this process may make mount namespaces; where it may not, what is skipped is printed.
+pub(crate) fn mount_namespace(what: &str) -> bool {
+    if !root(what) {
+        return false;
+    }
+    let status = Command::new("unshare")
+        .args(["-m", "true"])
+        .stderr(Stdio::null())
+        .status();
+    let possible = status.is_ok_and(|status| status.success());
+    if !possible {
+        println!("skipped: {what} needs a mount namespace");
+    }
+    possible
+}
+
 /// Runs a shell script in a mount namespace of its own, with `BIN`, `STATE` and `WORK` set to the
 /// scene's places. Nothing comes back where there can be no such namespace; what is skipped is
 /// printed then. A user namespace would not do: files of root have no owner in it that pvm trusts.

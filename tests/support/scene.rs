@@ -168,6 +168,22 @@ impl Scene {
         self.trail().pop().expect("the trail has an entry")
     }
 
+    /// Asserts that the trail ends with an allowed command that did not start, and returns the entry
+    /// that says so.
+    #[track_caller]
+    pub(crate) fn not_started(&self) -> Value {
+        let trail = self.trail();
+        let [.., success, failed] = trail.as_slice() else {
+            panic!("two entries at least")
+        };
+        assert_eq!(
+            (&success["decision"], &failed["decision"]),
+            (&"SUCCESS".into(), &"FAILED".into())
+        );
+        assert_eq!(failed["of_entry"], success["entry"]);
+        failed.clone()
+    }
+
     /// Asserts that the trail is intact.
     pub(crate) fn assert_trail_intact(&self) {
         self.pvm(["audit", "verify"]).succeeded();
