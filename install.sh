@@ -4,7 +4,7 @@ umask 022
 unset CDPATH
 
 # Relative link targets: the tree stays valid when the prefix is moved or mounted elsewhere.
-links='bin/safe-rm:pvm bin/safe-git-push:pvm bin/safe-trash:pvm libexec/pvm/agent-bin/rm:../../../bin/pvm'
+links='bin/safe-rm:pvm bin/safe-git-push:pvm bin/safe-trash:pvm libexec/pvm/agent-bin/rm:../../../bin/pvm libexec/pvm/agent-bin/git:../../../bin/pvm libexec/pvm/agent-bin/trash:../../../bin/pvm libexec/pvm/agent-bin/trash-put:../../../bin/pvm'
 bash_completion=share/bash-completion/completions/pvm
 zsh_completion=share/zsh/site-functions/_pvm
 fish_completion=share/fish/vendor_completions.d/pvm.fish
@@ -318,7 +318,7 @@ installed $version in $prefix
 
 An agent's environment needs this line (no start-up file was changed):
   export PATH=$(quoted "$prefix/libexec/pvm/agent-bin"):$(quoted "$prefix/bin"):"\$PATH"
-Without its first directory, rm stays the real rm and only the safe-* names are guarded.
+Without its first directory, rm, git and trash stay the real ones and only the safe-* names are guarded.
 Check it with:  $(quoted "$prefix/bin/pvm") doctor
 TEXT
 }

@@ -80,6 +80,10 @@ landlock = "$landlock"
 
 [approver]
 unattended = true
+
+# Every refusal is measured with its entry.
+[permissions]
+denials_per_minute = 100000
 TOML
     "$prefix/bin/pvm" grant --scope "$scope" --ttl 8h --reason benchmark >/dev/null
 }

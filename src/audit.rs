@@ -1,6 +1,7 @@
 //! The trail: hash-chained entries, each in the same transaction as what it records.
 
 pub(crate) mod chain;
+pub(crate) mod daily;
 pub(crate) mod entry;
 pub(crate) mod event;
 mod log;

@@ -1,32 +1,50 @@
 //! The only code that changes state: it turns operations into decisions and verdicts into grants,
 //! and records both.
 
+mod cache;
 mod confinement;
 mod decide;
 pub(crate) mod exec;
+mod foretell;
 mod grant;
 mod permit;
 mod record;
+mod refusals;
 mod report;
+mod request;
+mod sites;
+mod subject;
+mod undo;
+mod watch;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use crate::audit;
+use crate::audit::daily::DailyLog;
 use crate::audit::event::{Event, Field, Kind, Outcome};
 use crate::confine::ConfineError;
 use crate::model::agent::Agent;
 use crate::model::confinement::Mode;
+use crate::model::recording::Recording;
+use crate::model::rule::Policy;
 use crate::model::time::Ttl;
 use crate::sys::clock::{self, ClockError};
 use crate::sys::path::PathError;
 use crate::sys::random::RandomError;
 use crate::vault::{Use, Vault, VaultError};
 
-pub(crate) use crate::policy::evaluate::Denial;
+pub(crate) use crate::policy::evaluate::{Denial, Opinion};
+pub(crate) use cache::{Cache, Key};
 pub(crate) use decide::{Alone, Attempt, Refusal, Ruling};
+pub(crate) use foretell::Judged;
 pub(crate) use grant::{Asked, GrantError, Selection};
-pub(crate) use permit::{Permit, RemovalWords};
+pub(crate) use permit::{Afterwards, Permit, RemovalWords, TrashWords, Work};
 pub(crate) use report::{Coverage, Snapshot};
+pub(crate) use request::{RequestError, Wish};
+pub(crate) use subject::{on_scope, opinion};
+pub(crate) use undo::Trashed;
+pub(crate) use watch::{Seen, Watch};
 
 /// What the broker has to know of the configuration.
 #[derive(Clone, Debug)]
@@ -34,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) vault: PathBuf,
     pub(crate) max_ttl: Ttl,
     pub(crate) landlock: Mode,
+    pub(crate) policy: Policy,
+    pub(crate) recording: Recording,
     /// Files of pvm's own beside the vault, with what they are: no grant reaches them.
     pub(crate) protected: Vec<(&'static str, PathBuf)>,
 }
@@ -44,6 +64,8 @@ impl Settings {
         vault: &Path,
         max_ttl: Ttl,
         landlock: Mode,
+        policy: Policy,
+        recording: Recording,
         configuration: Option<&Path>,
     ) -> Self {
         let protected = configuration.map(|path| ("the configuration", path.to_owned()));
@@ -51,6 +73,8 @@ impl Settings {
             vault: vault.to_owned(),
             max_ttl,
             landlock,
+            policy,
+            recording,
             protected: protected.into_iter().collect(),
         }
     }
@@ -107,19 +131,25 @@ impl BrokerError {
 pub(crate) struct Broker {
     vault: Vault,
     settings: Settings,
+    log: DailyLog,
+    /// The refusals of this minute as they were when the last transaction began.
+    tallies: RefCell<refusals::Tallies>,
+    /// The pvm whose decisions are foretold, where this process is another program. It will never
+    /// carry out what it asks about.
+    foretells: Option<PathBuf>,
 }
 
 impl Broker {
     /// Opens the vault for one decision, after which this process becomes another program.
     pub(crate) fn for_one_command(settings: Settings) -> Result<Self, BrokerError> {
         let vault = Vault::open(&settings.vault, Use::Once)?;
-        Ok(Self { vault, settings })
+        Ok(Self::with(vault, settings))
     }
 
     /// Opens the vault for the command line; a missing vault is an error.
     pub(crate) fn open(settings: Settings) -> Result<Self, BrokerError> {
         let vault = Vault::open(&settings.vault, Use::Repeated)?;
-        Ok(Self { vault, settings })
+        Ok(Self::with(vault, settings))
     }
 
     /// Opens the vault, and makes one when there is none.
@@ -134,7 +164,35 @@ impl Broker {
             .path(Field::File, &settings.vault);
         let first = audit::first(&event, &clock::now()?);
         let (vault, made) = Vault::open_or_create(&settings.vault, &first)?;
-        Ok((Self { vault, settings }, made))
+        let broker = Self::with(vault, settings);
+        if made {
+            broker.log.write(vec![first]);
+        }
+        Ok((broker, made))
+    }
+
+    fn with(vault: Vault, settings: Settings) -> Self {
+        Self {
+            log: DailyLog::new(&settings.recording.log),
+            tallies: RefCell::default(),
+            foretells: None,
+            vault,
+            settings,
+        }
+    }
+
+    /// Opens the vault for a process that foretells what the pvm at `program` would decide.
+    pub(crate) fn for_onlooker(settings: Settings, program: &Path) -> Result<Self, BrokerError> {
+        let broker = Self::open(settings)?;
+        Ok(Self {
+            foretells: Some(program.to_owned()),
+            ..broker
+        })
+    }
+
+    /// Returns what went wrong with the JSON log since this was last asked, if something did.
+    pub(crate) fn log_complaint(&self) -> Option<String> {
+        self.log.take_complaint()
     }
 
     /// Records that a person changes the configuration.
@@ -146,6 +204,34 @@ impl Broker {
     ) -> Result<(), BrokerError> {
         let event = Event::new(Kind::Config, Outcome::Granted, by)
             .text(Field::Note, change)
+            .path(Field::File, file);
+        self.record(&event)
+    }
+
+    /// Records that a person changes the standing rules, with the rule's own text.
+    pub(crate) fn record_rule(
+        &self,
+        by: &Agent,
+        file: &Path,
+        change: &str,
+        rule: &str,
+    ) -> Result<(), BrokerError> {
+        let event = Event::new(Kind::Config, Outcome::Granted, by)
+            .text(Field::Note, change)
+            .text(Field::Rule, rule)
+            .path(Field::File, file);
+        self.record(&event)
+    }
+
+    /// Records that a change to the configuration that was recorded was not made.
+    pub(crate) fn record_unchanged(
+        &self,
+        by: &Agent,
+        file: &Path,
+        error: &str,
+    ) -> Result<(), BrokerError> {
+        let event = Event::new(Kind::Config, Outcome::Failed, by)
+            .text(Field::Error, error)
             .path(Field::File, file);
         self.record(&event)
     }

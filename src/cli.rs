@@ -8,6 +8,7 @@ mod config;
 mod context;
 mod demo;
 mod doctor;
+mod exec;
 mod grant;
 mod init;
 mod man;
@@ -15,8 +16,10 @@ mod output;
 mod person;
 mod resolve;
 mod revoke;
+mod rules;
 mod scope;
 mod status;
+mod undo;
 mod values;
 
 use std::ffi::OsString;
@@ -49,17 +52,19 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
 enum Verb {
     Init(init::Init),
     Grant(grant::Grant),
+    Exec(exec::Exec),
     Check(check::Check),
     Status(status::Status),
     Revoke(revoke::Revoke),
+    Rules(rules::Rules),
     Resolve(resolve::Resolve),
     Config(config::Config),
     Doctor(doctor::Doctor),
     Backup(backup::Backup),
+    Undo(undo::Undo),
     Audit(audit::Audit),
     Demo(demo::Demo),
     Completions(completions::Completions),
@@ -68,6 +73,14 @@ enum Verb {
 
 /// Runs `pvm`, and returns its exit status.
 pub(crate) fn run(argv: &[OsString]) -> ExitStatus {
+    // What becomes another command leaves signals and umask as they came.
+    if argv.get(1).is_some_and(|verb| verb == "exec")
+        && let Ok(Cli {
+            verb: Verb::Exec(exec),
+        }) = Cli::try_parse_from(argv)
+    {
+        return exec.run();
+    }
     fs::keep_new_files_private();
     if let Err(error) = process::open_closed_standard_streams()
         .and_then(|()| process::ignore_broken_pipes())
@@ -93,12 +106,15 @@ fn dispatch(verb: Verb) -> Result<ExitStatus, Stop> {
     match verb {
         Verb::Init(verb) => verb.run(&Context::load()?),
         Verb::Grant(verb) => verb.run(&Context::load()?),
+        Verb::Exec(verb) => Ok(verb.run()),
         Verb::Check(verb) => verb.run(&Context::load()?),
         Verb::Status(verb) => verb.run(&Context::load()?),
         Verb::Revoke(verb) => verb.run(&Context::load()?),
+        Verb::Rules(verb) => verb.run(&Context::load()?),
         Verb::Resolve(verb) => verb.run(&Context::load()?),
         Verb::Config(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
+        Verb::Undo(verb) => verb.run(&Context::load()?),
         Verb::Backup(verb) => verb.run(&Context::load()?),
         Verb::Audit(verb) => verb.run(&Context::load()?),
         Verb::Demo(verb) => verb.run(),

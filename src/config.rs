@@ -1,15 +1,21 @@
 //! `pvm.toml`: where it is looked for, who may have written it, and what it says. A configuration
 //! that was not understood in full is an error, and nothing runs on it.
 
+pub(crate) mod edit;
 mod file;
+mod recording;
+mod rules;
 pub(crate) mod template;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::model::confinement::Mode;
+use crate::model::recording::{CacheSettings, Recording};
+use crate::model::rule::Policy;
 use crate::model::time::Ttl;
 use crate::sys::account::{self, Account, AccountError};
 use crate::sys::fs::{self, Suspicion};
@@ -28,6 +34,13 @@ pub(crate) struct Config {
     pub(crate) default_ttl: Ttl,
     pub(crate) max_ttl: Ttl,
     pub(crate) landlock: Mode,
+    pub(crate) policy: Policy,
+    /// The program that moves files to the trash in pvm's place, and its first words.
+    pub(crate) trash_tool: Option<Vec<OsString>>,
+    /// Whether a command that is only asked about is looked for on PATH.
+    pub(crate) resolve_commands: bool,
+    pub(crate) recording: Recording,
+    pub(crate) cache: CacheSettings,
     pub(crate) trusted_directories: Vec<PathBuf>,
     /// Whether a person's scripts may give grants without a terminal.
     pub(crate) unattended: bool,
@@ -144,6 +157,18 @@ pub(crate) fn examine(path: &Path, account: &Account) -> Result<Config, ConfigEr
     file::parse(path, &read(path, file)?, account)
 }
 
+/// Reads a text as a configuration that is to stand at `path`.
+pub(crate) fn examine_text(
+    path: &Path,
+    text: &str,
+    account: &Account,
+) -> Result<Config, ConfigError> {
+    if u64::try_from(text.len()).is_ok_and(|length| length > LARGEST_FILE) {
+        return Err(ConfigError::TooLarge(path.to_owned()));
+    }
+    file::parse(path, text, account)
+}
+
 /// A file that is cut off would lose its last lines, and what they forbid.
 fn read(path: &Path, file: File) -> Result<String, ConfigError> {
     let mut bytes = Vec::new();
@@ -173,28 +198,44 @@ impl Config {
     /// Reads the configuration of this installation and this user.
     pub(crate) fn load() -> Result<(Self, Account), ConfigError> {
         let (places, account) = own_places()?;
-        for place in &places {
-            if let Some(config) = place.look(&account)? {
-                return Ok((config, account));
+        let config = Self::first_of(&places, &account)?;
+        Ok((config, account))
+    }
+
+    /// Reads the configuration from the first of these places that has one.
+    pub(crate) fn first_of(places: &[Place], account: &Account) -> Result<Self, ConfigError> {
+        for place in places {
+            if let Some(config) = place.look(account)? {
+                return Ok(config);
             }
         }
-        let config = Self::defaults(&account);
-        Ok((config, account))
+        Ok(Self::defaults(account))
     }
 
     /// Returns what holds when there is no file.
     pub(crate) fn defaults(account: &Account) -> Self {
+        let vault = account.home.join(".local/share/pvm/vault.db");
         Self {
             source: None,
-            vault: account.home.join(".local/share/pvm/vault.db"),
+            recording: Recording::standard(log_directory(&vault)),
+            cache: CacheSettings::STANDARD,
+            vault,
             default_ttl: Ttl::minutes(30),
             max_ttl: Ttl::minutes(480),
             landlock: Mode::Auto,
+            policy: Policy::default(),
+            trash_tool: None,
+            resolve_commands: true,
             trusted_directories: Vec::new(),
             unattended: false,
             passphrase: None,
         }
     }
+}
+
+/// Returns where the JSON log of a vault lies unless the configuration says otherwise.
+fn log_directory(vault: &Path) -> PathBuf {
+    vault.with_file_name("audit")
 }
 
 #[cfg(test)]

@@ -8,13 +8,21 @@ use std::os::fd::BorrowedFd;
 
 pub(crate) use ruleset::{ConfineError, Ruleset, kernel_abi};
 
-/// What a rule permits to be removed below its directory.
+/// What a rule permits below its directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Right {
-    /// Everything but directories.
+    /// To remove everything but directories.
     Entries,
+    /// To remove directories.
     Directories,
+    /// To remove both.
     Both,
+    /// To make and to write files, but not to remove or rename any.
+    Write,
+    /// To make, write, remove and rename.
+    Change,
+    /// To write to one device.
+    Device,
 }
 
 /// One rule: a directory, held open, and what may happen below it.

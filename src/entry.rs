@@ -12,7 +12,9 @@ use crate::{cli, wrapper};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Applet {
     Rm,
-    NotBuiltYet,
+    Trash,
+    GitPush,
+    Git,
     Pvm,
 }
 
@@ -20,11 +22,11 @@ enum Applet {
 const NAMES: [(&str, Applet); 8] = [
     ("safe-rm", Applet::Rm),
     ("rm", Applet::Rm),
-    ("safe-git-push", Applet::NotBuiltYet),
-    ("git", Applet::NotBuiltYet),
-    ("safe-trash", Applet::NotBuiltYet),
-    ("trash", Applet::NotBuiltYet),
-    ("trash-put", Applet::NotBuiltYet),
+    ("safe-git-push", Applet::GitPush),
+    ("git", Applet::Git),
+    ("safe-trash", Applet::Trash),
+    ("trash", Applet::Trash),
+    ("trash-put", Applet::Trash),
     ("pvm", Applet::Pvm),
 ];
 
@@ -44,9 +46,9 @@ pub fn start(argv: &[OsString]) -> u8 {
     } else {
         match select(argv) {
             Some((name, Applet::Rm)) => wrapper::rm::run(name, argv),
-            Some((name, Applet::NotBuiltYet)) => {
-                report(&Failure::internal("not built yet; nothing was done"), name)
-            }
+            Some((name, Applet::Trash)) => wrapper::trash::run(name, argv),
+            Some((name, Applet::GitPush)) => wrapper::git_push::run(name, argv),
+            Some((_, Applet::Git)) => wrapper::git::run(argv),
             Some((_, Applet::Pvm)) => cli::run(argv),
             None => report(&unknown(argv), "pvm"),
         }

@@ -1,12 +1,18 @@
-//! What the fuzz targets and the filler of vaults call. Not part of the library: built only with
+//! What the fuzz targets and the programs in bench/ call. Not part of the library: built only with
 //! the feature `internals`, and free to change.
+
+pub mod git;
+mod rules;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::audit;
+use crate::audit::daily::DailyLog;
 use crate::audit::event::{Event, Field, Kind, Outcome};
 use crate::broker::BrokerError;
+use crate::client::{Client, Command};
 use crate::model::action::{Action, ActionSet};
 use crate::model::agent::{Agent, AgentName};
 use crate::model::id::Id;
@@ -17,6 +23,8 @@ use crate::sys::path::Resolver;
 use crate::sys::{clock, process, random};
 use crate::tool::rm;
 use crate::vault::{Transaction, Use, Vault, grants, requests};
+
+pub use rules::RuleBench;
 
 /// A command line of `rm` that pvm would look at further.
 #[derive(Debug)]
@@ -57,6 +65,17 @@ pub fn fill_vault(path: &Path, grants: u64, entries: u64) -> Result<(), String> 
     fill(path, grants, entries).map_err(|error| error.to_string())
 }
 
+/// Returns how long each of so many decisions about a command takes once it is resolved, the look
+/// at what may have changed included.
+pub fn time_decisions(
+    client: &Client,
+    command: &Command,
+    rounds: usize,
+) -> Result<Vec<Duration>, String> {
+    let times = client.time_decisions(command, rounds);
+    times.map_err(|error| error.to_string())
+}
+
 fn fill(path: &Path, grants: u64, entries: u64) -> Result<(), BrokerError> {
     let vault = Vault::open(path, Use::Repeated)?;
     let agent = Agent {
@@ -72,9 +91,10 @@ fn fill(path: &Path, grants: u64, entries: u64) -> Result<(), BrokerError> {
         }
         Ok(transaction.commit()?)
     })?;
+    let log = DailyLog::none();
     batches(entries, |batch| {
         let now = clock::now()?;
-        let mut writing = audit::begin(&vault)?;
+        let mut writing = audit::begin(&vault, &log)?;
         let mut last = None;
         for number in batch {
             last = Some(writing.append(&event(number, &agent), &now)?);
@@ -122,7 +142,9 @@ fn insert_grant(
         uid: agent.uid,
         actions: only_rm.ok_or(BrokerError::Inconsistent("no action"))?,
         scope: PathScope::new(&scope(number))
-            .map_err(|_| BrokerError::Inconsistent("a scope to fill with is none"))?,
+            .map_err(|_| BrokerError::Inconsistent("a scope to fill with is none"))?
+            .into(),
+        operation: None,
         pin: None,
         reason: format!("filling, number {number}"),
         ttl: Ttl::minutes(480),

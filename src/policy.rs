@@ -1,3 +1,4 @@
-//! What is allowed: a pure function from facts to a decision.
+//! The decision: a pure function of an operation, the rules, the grants and one instant.
 
 pub(crate) mod evaluate;
+mod matching;

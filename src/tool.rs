@@ -2,4 +2,7 @@
 //! operation.
 
 pub(crate) mod argv;
+pub(crate) mod exec;
+pub(crate) mod git;
 pub(crate) mod rm;
+pub(crate) mod trash;

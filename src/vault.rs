@@ -4,6 +4,7 @@
 //! meets SQLite's own "database is locked". Every change is one transaction, durable when it
 //! returns.
 
+pub(crate) mod changes;
 pub(crate) mod entries;
 pub(crate) mod grants;
 pub(crate) mod requests;
@@ -84,7 +85,7 @@ pub(crate) struct Vault {
 #[derive(Debug)]
 struct Held {
     connection: Connection,
-    _turn: QueueTicket,
+    turn: QueueTicket,
 }
 
 /// One transaction; rolled back unless it is committed.
@@ -98,6 +99,7 @@ pub(crate) struct Transaction<'v> {
 const WAL_SUFFIX: &str = "-wal";
 const LOCK_SUFFIX: &str = ".lock";
 const CANARY_SUFFIX: &str = ".canary";
+const REFUSALS_SUFFIX: &str = ".refusals";
 /// What SQLite and the queue read and write besides the vault; a journal is only ever a stranger's.
 const COMPANIONS: [&str; 3] = [WAL_SUFFIX, "-journal", LOCK_SUFFIX];
 
@@ -164,9 +166,23 @@ impl Vault {
         Ok(path)
     }
 
+    /// Returns the file beside the vault in which refusals are counted.
+    pub(crate) fn refusals_file(&self) -> PathBuf {
+        beside(&self.path, REFUSALS_SUFFIX)
+    }
+
     /// Lets others have their turn before this process ends; the next transaction takes a new one.
     pub(crate) fn give_up_turn(&self) {
         drop(self.kept.borrow_mut().take());
+    }
+
+    /// Takes a turn that lasts over several transactions, until it is given up.
+    pub(crate) fn hold_turn(&self) -> Result<(), VaultError> {
+        if self.kept.borrow().is_none() {
+            let held = self.take_turn()?;
+            *self.kept.borrow_mut() = Some(Rc::new(held));
+        }
+        Ok(())
     }
 
     /// Begins a transaction that may change the vault.
@@ -202,15 +218,24 @@ impl Vault {
     fn take_turn(&self) -> Result<Held, VaultError> {
         let wal = beside(&self.path, WAL_SUFFIX);
         let turn = fs::queue(self.lock_file()?, &wal).map_err(VaultError::Busy)?;
-        // SQLite is built not to sync the directory for its log, because this one always exists.
+        self.make_log()?;
+        let age = check_header(&self.path)?;
+        let connection = connect(&self.path)?;
+        if age == schema::Age::Older {
+            schema::upgrade(&connection)?;
+            // Not before the header of the file has it will the next one look no further.
+            connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+        }
+        Ok(Held { connection, turn })
+    }
+
+    /// SQLite is built not to sync the directory for its log, because this one always exists.
+    fn make_log(&self) -> Result<(), VaultError> {
+        let wal = beside(&self.path, WAL_SUFFIX);
         if make_companion(&wal).map_err(io_error(&wal))? {
             fs::sync_directory(self.directory()).map_err(io_error(&wal))?;
         }
-        check_header(&self.path)?;
-        Ok(Held {
-            connection: connect(&self.path)?,
-            _turn: turn,
-        })
+        Ok(())
     }
 
     fn lock_file(&self) -> Result<File, VaultError> {
@@ -255,6 +280,9 @@ impl Transaction<'_> {
 
     /// Makes everything that was done durable.
     pub(crate) fn commit(mut self) -> Result<(), VaultError> {
+        // Before, so that whoever sees the old number decided before what is committed here.
+        let announced = self.held.turn.announce_change();
+        announced.map_err(io_error(&beside(&self.vault.path, LOCK_SUFFIX)))?;
         self.connection().execute_batch("COMMIT")?;
         self.open = false;
         let written = std::fs::metadata(beside(&self.vault.path, WAL_SUFFIX));
@@ -296,7 +324,7 @@ fn connect(path: &Path) -> Result<Connection, VaultError> {
 /// format of SQLite, 1.3). Asking SQLite takes ten times as long, and the numbers are never changed
 /// without emptying the log into the file. No connection may be open: closing the file gives up
 /// the locks that SQLite has on it in this process.
-fn check_header(path: &Path) -> Result<(), VaultError> {
+fn check_header(path: &Path) -> Result<schema::Age, VaultError> {
     let mut header = [0_u8; 72];
     File::open(path)
         .and_then(|mut file| file.read_exact(&mut header))
@@ -355,7 +383,7 @@ fn fill(draft: &Path, first: &StoredEntry) -> Result<(), VaultError> {
     if log.len() != 0 {
         return Err(io_error(draft)(io::Error::other("its log was not emptied")));
     }
-    check_header(draft)
+    check_header(draft).map(|_| ())
 }
 
 /// Returns the path with its directory resolved; the file itself must not be a link.

@@ -1,10 +1,13 @@
 //! The trail as people and scripts see it, and what happens to somebody who edits it.
 
+mod daily;
 mod export;
+mod flood;
 mod follow;
 mod format;
 mod listing;
 mod pages;
+mod summary;
 mod tampering;
 
 use std::ffi::OsStr;

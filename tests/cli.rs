@@ -3,6 +3,7 @@
 mod backup;
 mod completions;
 mod doctor;
+mod doctor_environment;
 mod grant;
 mod help;
 mod init;

@@ -95,6 +95,7 @@ fn entries(scene: &Scene, decision: &str) -> usize {
 #[test]
 fn time_12_and_p_d14_a_grant_of_one_use_has_one_winner_among_a_hundred() {
     let scene = Scene::new();
+    scene.configure("permissions.denials_per_minute = 100000");
     let rounds = std::env::var("PVM_CONCURRENCY_ROUNDS").map_or(3, |text| text.parse().unwrap());
     let (mut won, mut refused) = (0, 0);
     for round in 0..rounds {

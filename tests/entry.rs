@@ -120,16 +120,24 @@ fn arg_08_and_42_opt_in_links_find_the_real_command_behind_them() {
 }
 
 #[test]
-fn what_is_not_built_yet_says_so_and_does_nothing() {
+fn arg_02_and_05_every_name_has_its_wrapper() {
     let scene = granted();
-    let before = scene.trail().len();
-    for name in ["safe-git-push", "safe-trash", "git", "trash", "trash-put"] {
+    for (name, op) in [
+        ("safe-rm", "rm"),
+        ("rm", "rm"),
+        ("safe-trash", "trash"),
+        ("trash", "trash"),
+        ("trash-put", "trash"),
+        ("safe-git-push", "git-push"),
+    ] {
         let mut command = scene.command("pvm");
-        let ran = Ran::of(command.arg0(name).arg("f"));
-        ran.exited(125).says(&format!("{name}: not built yet"));
+        let ran = Ran::of(command.arg0(name).args(["--no-such-option", "f"]));
+        ran.exited(2);
+        assert!(ran.stderr_text().starts_with(&format!("{name}: ")), "{ran}");
+        let entry = scene.last_entry();
+        assert!(entry["op"].as_str().unwrap().starts_with(op), "{entry}");
         assert!(scene.work("f").exists(), "{name}");
     }
-    assert_eq!(scene.trail().len(), before);
 }
 
 #[test]

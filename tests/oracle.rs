@@ -43,6 +43,7 @@ struct Tally {
 #[test]
 fn what_pvm_removes_was_granted_and_is_what_rm_removes() {
     let scene = Scene::new();
+    scene.configure("permissions.denials_per_minute = 100000");
     let mut tally = Tally::default();
     if let Ok(seed) = std::env::var("PVM_ORACLE_SEED") {
         Case::generate(&scene, seed.parse().unwrap(), 0).run(&scene, &mut tally);

@@ -20,7 +20,7 @@ if [ -x "$pvm_prefix/bin/pvm" ]; then
     PATH=${pvm_path%:}
     export PATH
 else
-    printf '%s\n' "agent-path.sh: rm is not guarded: there is no pvm in $pvm_prefix/bin" \
+    printf '%s\n' "agent-path.sh: rm, git and trash are not guarded: there is no pvm in $pvm_prefix/bin" \
         '  hint: set PVM_PREFIX to the prefix given to install.sh' >&2
 fi
 unset pvm_prefix pvm_directory pvm_path

@@ -119,10 +119,19 @@ pub(crate) enum Field {
     Of = 22,
     GrantReason = 23,
     File = 24,
+    Rule = 25,
+    Kept = 26,
+    Digest = 27,
+    Trashed = 28,
+    Executed = 29,
+    Remote = 30,
+    Repository = 31,
+    Cached = 32,
+    Refusals = 33,
 }
 
 impl Field {
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 33] = [
         Self::Argv,
         Self::Cwd,
         Self::Operand,
@@ -147,6 +156,15 @@ impl Field {
         Self::Of,
         Self::GrantReason,
         Self::File,
+        Self::Rule,
+        Self::Kept,
+        Self::Digest,
+        Self::Trashed,
+        Self::Executed,
+        Self::Remote,
+        Self::Repository,
+        Self::Cached,
+        Self::Refusals,
     ];
 
     /// Returns the name under which JSON and CSV show the field.
@@ -176,6 +194,15 @@ impl Field {
             Self::Of => "of_entry",
             Self::GrantReason => "grant_reasons",
             Self::File => "file",
+            Self::Rule => "rules",
+            Self::Kept => "kept_refs",
+            Self::Digest => "program_sha256",
+            Self::Trashed => "trashed",
+            Self::Executed => "executed",
+            Self::Remote => "remote",
+            Self::Repository => "repository",
+            Self::Cached => "cached",
+            Self::Refusals => "refusals",
         }
     }
 
@@ -191,6 +218,10 @@ impl Field {
                 | Self::Approver
                 | Self::Truncated
                 | Self::Note
+                | Self::Rule
+                | Self::Kept
+                | Self::Trashed
+                | Self::Executed
         )
     }
 

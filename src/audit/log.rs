@@ -1,4 +1,5 @@
 use super::chain::{GENESIS, Hash, link};
+use super::daily::DailyLog;
 use super::event::Event;
 use crate::model::time::Moment;
 use crate::vault::entries::{self, StoredEntry};
@@ -36,17 +37,25 @@ impl<T> Recorded<T> {
 pub(crate) struct Writing<'v> {
     transaction: Transaction<'v>,
     last: EntryRef,
+    log: &'v DailyLog,
+    /// What goes into the log after the commit.
+    appended: Vec<StoredEntry>,
 }
 
-/// Begins a transaction at the end of the trail.
-pub(crate) fn begin(vault: &Vault) -> Result<Writing<'_>, VaultError> {
+/// Begins a transaction at the end of the trail; what it appends goes into the log as well.
+pub(crate) fn begin<'v>(vault: &'v Vault, log: &'v DailyLog) -> Result<Writing<'v>, VaultError> {
     let transaction = vault.begin()?;
     let last = last(&transaction)?;
     // A vault is made with its first entry. Going on here would heal what somebody did.
     if last.seq == 0 {
         return Err(VaultError::EmptyTrail);
     }
-    Ok(Writing { transaction, last })
+    Ok(Writing {
+        transaction,
+        last,
+        log,
+        appended: Vec::new(),
+    })
 }
 
 /// Returns the last entry, or number 0 and the genesis hash for an empty trail.
@@ -98,6 +107,11 @@ impl<'v> Writing<'v> {
         &self.transaction
     }
 
+    /// Returns the last entry that this transaction appended.
+    pub(crate) fn appended(&self) -> Option<EntryRef> {
+        (!self.appended.is_empty()).then_some(self.last)
+    }
+
     /// Appends an entry.
     pub(crate) fn append(&mut self, event: &Event, now: &Moment) -> Result<EntryRef, VaultError> {
         let seq =
@@ -107,12 +121,14 @@ impl<'v> Writing<'v> {
         let (entry, hash) = next(EntryRef { seq, ..self.last }, event, now);
         entries::insert(&self.transaction, &entry)?;
         self.last = EntryRef { seq, hash };
+        self.appended.push(entry);
         Ok(self.last)
     }
 
     /// Makes the transaction durable, and `value` recorded under `entry`.
     pub(crate) fn commit<T>(self, entry: EntryRef, value: T) -> Result<Recorded<T>, VaultError> {
         self.transaction.commit()?;
+        self.log.write(self.appended);
         Ok(Recorded { value, entry })
     }
 }

@@ -1,18 +1,20 @@
+mod command;
+
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use super::decide::{Alone, Attempt, Refusal};
-use super::permit::Method;
+use super::permit::{Method, RemovalWords, Work};
 use super::{Broker, BrokerError};
 use crate::confine::plan::{Place, Removal, Shape, removal};
 use crate::confine::{ConfineError, Right, Rule, Ruleset};
 use crate::model::confinement::{Level, Mode};
 use crate::model::operation::Target;
 use crate::model::protected::ProtectedPlace;
-use crate::model::scope::PathScope;
+use crate::model::scope::{PathScope, Scope};
 use crate::policy::evaluate::Allowed;
 use crate::sys::exec as sys_exec;
 use crate::sys::path::Pinned;
@@ -22,6 +24,13 @@ pub(super) struct Confinement {
     pub(super) method: Method,
     pub(super) level: Level,
     pub(super) note: Option<String>,
+}
+
+/// What allowed a removal, and what its rights must not reach.
+struct Reach<'a> {
+    allowed: &'a Allowed,
+    protected: &'a [ProtectedPlace],
+    mounts: &'a [PathBuf],
 }
 
 type Rules<'a> = BTreeMap<(i32, Right), Rule<'a>>;
@@ -35,22 +44,76 @@ impl Broker {
         protected: &[ProtectedPlace],
         mounts: &[PathBuf],
     ) -> Result<Result<Confinement, Refusal>, BrokerError> {
+        match &attempt.work {
+            Work::Remove {
+                empty_directories,
+                words,
+            } => {
+                let reach = Reach {
+                    allowed,
+                    protected,
+                    mounts,
+                };
+                self.confine_removal(attempt, &reach, *empty_directories, words)
+            }
+            Work::Trash(words) => Ok(Ok(Confinement {
+                method: Method::Trash(words.clone()),
+                level: Level::Own,
+                note: None,
+            })),
+            Work::Push {
+                afterwards: Some(afterwards),
+                ..
+            } => Ok(Ok(Confinement {
+                method: Method::Attend {
+                    argv: c_words(&attempt.argv)?,
+                    environment: attempt.environment.clone(),
+                    afterwards: afterwards.clone(),
+                },
+                level: Level::Unconfined,
+                note: None,
+            })),
+            Work::Push { .. } | Work::Run => self.confine_any(attempt, allowed, protected),
+        }
+    }
+
+    fn confine_removal(
+        &self,
+        attempt: &Attempt,
+        reach: &Reach<'_>,
+        empty_directories: bool,
+        words: &RemovalWords,
+    ) -> Result<Result<Confinement, Refusal>, BrokerError> {
+        let allowed = reach.allowed;
         let mut rules = Rules::new();
-        let targets = attempt.operation.targets.iter().zip(&attempt.pins);
+        let targets = attempt.operation.targets().iter().zip(&attempt.pins);
         for (index, (target, pinned)) in targets.enumerate() {
             let scope = allowed
                 .scope_for(index)
-                .ok_or(BrokerError::Inconsistent("an allowed target has no grant"))?;
-            let alone = goes_alone(attempt, target, pinned, scope, protected, mounts);
+                .and_then(Scope::path)
+                .ok_or(BrokerError::Inconsistent("an allowed target has no scope"))?;
+            let alone = goes_alone(attempt, target, pinned, scope, reach);
             let shape = Shape {
                 kind: target.kind,
                 recursive: target.recursive,
-                empty_directories: attempt.empty_directories,
+                empty_directories,
                 parent_in_reach: alone.is_none(),
             };
             match removal(shape) {
                 Removal::ByPvm => {
-                    return Ok(by_pvm(attempt, target, alone.unwrap_or(Alone::WholeScope)));
+                    if attempt.operation.targets().len() > 1 {
+                        return Ok(Err(Refusal::Split {
+                            scope: target.scope.clone(),
+                            why: alone.unwrap_or(Alone::WholeScope),
+                        }));
+                    }
+                    return Ok(Ok(Confinement {
+                        method: Method::Unlink {
+                            words: words.clone(),
+                        },
+                        level: Level::Own,
+                        note: None,
+                    }));
                 }
                 Removal::ByCommand(needed) => add(&mut rules, pinned, needed)?,
             }
@@ -82,22 +145,6 @@ impl Broker {
     }
 }
 
-fn by_pvm(attempt: &Attempt, target: &Target, why: Alone) -> Result<Confinement, Refusal> {
-    if attempt.operation.targets.len() > 1 {
-        return Err(Refusal::Split {
-            scope: target.scope.clone(),
-            why,
-        });
-    }
-    Ok(Confinement {
-        method: Method::Unlink {
-            words: attempt.words.clone(),
-        },
-        level: Level::Own,
-        note: None,
-    })
-}
-
 fn add<'a>(
     rules: &mut Rules<'a>,
     pinned: &'a Pinned,
@@ -122,18 +169,20 @@ fn by_command(
     ruleset: Option<Ruleset>,
     level: Level,
 ) -> Result<Confinement, BrokerError> {
-    let argv =
-        sys_exec::c_words(argv).ok_or(BrokerError::Inconsistent("an argument holds a NUL byte"))?;
     Ok(Confinement {
         method: Method::Become {
             ruleset,
-            argv,
+            argv: c_words(argv)?,
             environment: attempt.environment.clone(),
             names_pins: level == Level::Pinned,
         },
         level,
         note: None,
     })
+}
+
+fn c_words(words: &[OsString]) -> Result<Vec<CString>, BrokerError> {
+    sys_exec::c_words(words).ok_or(BrokerError::Inconsistent("an argument holds a NUL byte"))
 }
 
 /// GNU `rm` walks by descriptors, so what it is given need only be names of what was checked.
@@ -145,13 +194,13 @@ fn without_landlock(
     allowed: &Allowed,
     why: &str,
 ) -> Result<Result<Confinement, Refusal>, BrokerError> {
-    if attempt.words.recursive && allowed.grants().iter().any(|grant| grant.pin.is_some()) {
+    if attempt.walks() && allowed.grants().iter().any(|grant| grant.pin.is_some()) {
         let why = format!("a pinned grant cannot be held without Landlock: {why}");
         return Ok(Err(Refusal::NotConfined { why }));
     }
-    if !sys_exec::is_gnu(attempt.program.path()).unwrap_or(false) {
+    if !sys_exec::is_gnu(attempt.program_path()).unwrap_or(false) {
         return Ok(Err(Refusal::NotGnu {
-            program: attempt.program.path().to_owned(),
+            program: attempt.program_path().to_owned(),
             why: why.to_owned(),
         }));
     }
@@ -170,18 +219,17 @@ fn goes_alone(
     target: &Target,
     pinned: &Pinned,
     scope: &PathScope,
-    protected: &[ProtectedPlace],
-    mounts: &[PathBuf],
+    reach: &Reach<'_>,
 ) -> Option<Alone> {
     let parent = target.lineage.first();
-    let above_own = |parent| protected.iter().any(|place| place.lies_below(parent));
+    let above_own = |parent| reach.protected.iter().any(|place| place.lies_below(parent));
     let directory = pinned.parent.path();
     let above_mount = |mount: &PathBuf| mount != directory && mount.starts_with(directory);
     if !scope.covers_strictly(&target.scope) {
         Some(Alone::WholeScope)
     } else if parent.copied().is_some_and(above_own) {
         Some(Alone::BesideOwn)
-    } else if attempt.words.recursive && mounts.iter().any(above_mount) {
+    } else if attempt.walks() && reach.mounts.iter().any(above_mount) {
         Some(Alone::BesideMount)
     } else {
         None
@@ -193,7 +241,7 @@ fn goes_alone(
 /// nobody can make: one below a device.
 fn pinned_argv(attempt: &Attempt) -> Vec<OsString> {
     let mut argv = attempt.argv.clone();
-    for (target, pinned) in attempt.operation.targets.iter().zip(&attempt.pins) {
+    for (target, pinned) in attempt.operation.targets().iter().zip(&attempt.pins) {
         let directory = pinned.parent.as_fd().as_raw_fd();
         let word = match &pinned.name {
             Some(name) => [

@@ -2,20 +2,21 @@ use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
 use std::path::{Path, PathBuf};
 
-use super::permit::RemovalWords;
-use super::{Broker, BrokerError, Permit, record};
-use crate::audit::{self, Writing};
+use super::permit::Work;
+use super::refusals::Kept;
+use super::{Broker, BrokerError, Permit, record, sites};
+use crate::audit::Writing;
 use crate::broker::confinement::Confinement;
 use crate::model::agent::Agent;
 use crate::model::grant::{Ending, Pin, WindowState};
-use crate::model::operation::{FileIdentity, Operation};
+use crate::model::operation::{FileIdentity, Objects, Operation};
 use crate::model::protected::ProtectedPlace;
-use crate::model::scope::PathScope;
+use crate::model::scope::{PathScope, Scope};
 use crate::model::time::Moment;
 use crate::policy::evaluate::{Allowed, Candidate, Decision, Denial, Facts, evaluate};
 use crate::sys::path::{self, PathError, Pinned, links};
-use crate::sys::trust::TrustedProgram;
-use crate::sys::{clock, mounts, trust};
+use crate::sys::trust::Program;
+use crate::sys::{mounts, trust};
 use crate::vault::grants;
 
 /// An operation that wants to happen, and everything that carrying it out needs.
@@ -25,19 +26,40 @@ pub(crate) struct Attempt {
     pub(crate) operation: Operation,
     /// One for each target of the operation, in order.
     pub(crate) pins: Vec<Pinned>,
-    pub(crate) program: TrustedProgram,
+    /// The real command; nothing where pvm does the work itself.
+    pub(crate) program: Option<Program>,
     /// What the real command is given, its own name first.
     pub(crate) argv: Vec<OsString>,
     pub(crate) environment: Vec<CString>,
-    /// Whether the command removes empty directories that it does not walk.
-    pub(crate) empty_directories: bool,
-    pub(crate) words: RemovalWords,
+    pub(crate) work: Work,
 }
 
 impl Attempt {
+    /// Says whether whole directories go.
+    pub(super) fn walks(&self) -> bool {
+        match &self.work {
+            Work::Remove { words, .. } => words.recursive,
+            _ => self
+                .operation
+                .targets()
+                .iter()
+                .any(|target| target.recursive),
+        }
+    }
+
+    pub(super) fn program_path(&self) -> &Path {
+        self.program.as_ref().map_or(Path::new(""), Program::path)
+    }
+
     /// Says whether every operand that `root` covers is held below the directory that `pin`
     /// remembers.
-    fn all_below(&self, root: &PathScope, pin: Pin) -> bool {
+    fn is_pinned_below(&self, root: &Scope, pin: Pin) -> bool {
+        let Some(root) = root.path() else {
+            return false;
+        };
+        if let Objects::Command(_) = self.operation.objects {
+            return path::pin(root.as_path()).is_ok_and(|there| there == pin);
+        }
         self.pins
             .iter()
             .filter(|pinned| root.covers(&pinned.scope))
@@ -69,9 +91,20 @@ pub(crate) enum Refusal {
         program: PathBuf,
         why: String,
     },
+    /// There were more than so many refusals in this minute; this one was only counted.
+    TooMany {
+        most: u32,
+        instead: Box<Refusal>,
+    },
     /// The kernel cannot confine the command as the configuration requires.
     NotConfined {
         why: String,
+    },
+    /// A command cannot be confined to what allows it, because that holds what belongs to pvm or
+    /// lies in it.
+    HoldsOwn {
+        scope: PathScope,
+        what: &'static str,
     },
 }
 
@@ -101,14 +134,11 @@ impl Broker {
     /// Decides one attempt, records the decision, and takes the uses that an allow costs: one
     /// transaction, durable before this returns.
     pub(crate) fn decide(&self, attempt: Attempt) -> Result<Ruling, BrokerError> {
-        let mut writing = audit::begin(&self.vault)?;
-        // Not before the turn has come: a grant may end while one waits for it (TIME-05).
-        let now = clock::now()?;
+        let (mut writing, now) = self.begin()?;
         let (allowed, confinement) = match self.judge(&mut writing, &attempt, &now)? {
             Ok(allowed) => allowed,
             Err(refusal) => {
-                let entry = writing.append(&record::denied(&attempt, &refusal), &now)?;
-                writing.commit(entry, ())?;
+                let refusal = self.record_denial(writing, &attempt, refusal, &now)?;
                 return Ok(Ruling::Refused {
                     refusal: Box::new(refusal),
                     operation: Box::new(attempt.operation),
@@ -138,6 +168,39 @@ impl Broker {
         Ok(Ruling::Permitted(Box::new(permit)))
     }
 
+    /// Says why the attempt would be refused now, and records that refusal. Nothing is used up, and
+    /// nothing recorded of an allow: it is decided again when it is made.
+    pub(crate) fn foresee(&self, attempt: &Attempt) -> Result<Option<Refusal>, BrokerError> {
+        let (mut writing, now) = self.begin()?;
+        let judged = self.judge(&mut writing, attempt, &now)?;
+        let refusal = if let Err(refusal) = judged {
+            Some(self.record_denial(writing, attempt, refusal, &now)?)
+        } else {
+            drop(writing);
+            None
+        };
+        self.vault.give_up_turn();
+        Ok(refusal)
+    }
+
+    /// Records a refusal, and returns it as the caller shall hear it.
+    fn record_denial(
+        &self,
+        writing: Writing<'_>,
+        attempt: &Attempt,
+        refusal: Refusal,
+        now: &Moment,
+    ) -> Result<Refusal, BrokerError> {
+        let event = record::denied(attempt, &refusal);
+        Ok(match self.refuse(writing, &event, now)? {
+            Kept::Recorded => refusal,
+            Kept::Counted => Refusal::TooMany {
+                most: self.settings.recording.denials_per_minute,
+                instead: Box::new(refusal),
+            },
+        })
+    }
+
     /// Says whether the attempt is allowed and how it will be confined, and records nothing of it.
     fn judge(
         &self,
@@ -145,13 +208,30 @@ impl Broker {
         attempt: &Attempt,
         now: &Moment,
     ) -> Result<Result<(Allowed, Confinement), Refusal>, BrokerError> {
-        let protected = self.protected_places()?;
         let candidates = candidates(writing, attempt, now)?;
+        self.judge_by(&candidates, attempt, now)
+    }
+
+    /// Judges by grants that were looked up.
+    pub(super) fn judge_by(
+        &self,
+        candidates: &[Candidate],
+        attempt: &Attempt,
+        now: &Moment,
+    ) -> Result<Result<(Allowed, Confinement), Refusal>, BrokerError> {
+        // A push reaches no file of pvm's.
+        let protected = match &attempt.operation.objects {
+            Objects::Repositories(_) => Vec::new(),
+            _ => self.protected_places()?,
+        };
+        let sites = sites::look(&self.settings.policy, &attempt.operation, &attempt.agent)?;
         let facts = Facts {
             agent: &attempt.agent,
             now,
             protected: &protected,
-            candidates: &candidates,
+            policy: &self.settings.policy,
+            sites: &sites,
+            candidates,
         };
         let allowed = match evaluate(&attempt.operation, &facts) {
             Decision::Allow(allowed) => allowed,
@@ -167,7 +247,10 @@ impl Broker {
 
     /// Returns the places that no grant reaches.
     pub(super) fn protected_places(&self) -> Result<Vec<ProtectedPlace>, BrokerError> {
-        let own = trust::own_program().map_err(BrokerError::Program)?;
+        let own = match &self.foretells {
+            Some(program) => path::canonical(program).map_err(unseen(program))?,
+            None => trust::own_program().map_err(BrokerError::Program)?,
+        };
         let mut places = vec![protect("pvm itself", &own)?];
         // Without one of the links that lead to it, pvm would look for a thing of its own in vain
         // and go on with weaker defaults.
@@ -184,6 +267,7 @@ impl Broker {
                 &path::canonical(path).map_err(unseen(path))?,
             )?);
         }
+        places.extend(self.log_directory()?);
         let names = own
             .ancestors()
             .nth(2)
@@ -195,6 +279,23 @@ impl Broker {
             )?);
         }
         Ok(places)
+    }
+
+    /// Returns the place of the JSON log where it is not below the vault's own directory.
+    fn log_directory(&self) -> Result<Option<ProtectedPlace>, BrokerError> {
+        let log = &self.settings.recording.log;
+        let beside = self.settings.vault.parent();
+        if !log.enabled || beside.is_some_and(|own| log.directory.starts_with(own)) {
+            return Ok(None);
+        }
+        match path::canonical(&log.directory) {
+            // The first entry makes it.
+            Err(reason) if reason.is_missing() => Ok(None),
+            found => {
+                let canonical = found.map_err(unseen(&log.directory))?;
+                protect("the JSON log", &canonical).map(Some)
+            }
+        }
     }
 }
 
@@ -230,15 +331,15 @@ fn place(
 
 /// Returns the grants on every ancestor of every target. Those that expired unnoticed are
 /// ended here, and stay ended whatever the clock does (TIME-02).
-fn candidates(
+pub(super) fn candidates(
     writing: &mut Writing<'_>,
     attempt: &Attempt,
     now: &Moment,
 ) -> Result<Vec<Candidate>, BrokerError> {
     let mut looked_at = BTreeSet::new();
     let mut candidates = Vec::new();
-    for target in &attempt.operation.targets {
-        for scope in target.scope.ancestors() {
+    for touched in attempt.operation.scopes() {
+        for scope in touched.ancestors() {
             // The nearest come first: where one was looked at, so was everything above it.
             if !looked_at.insert(scope.clone()) {
                 break;
@@ -252,7 +353,7 @@ fn candidates(
                 }
                 let root_unchanged = grant
                     .pin
-                    .is_none_or(|pin| attempt.all_below(&grant.scope, pin));
+                    .is_none_or(|pin| attempt.is_pinned_below(&grant.scope, pin));
                 candidates.push(Candidate {
                     grant,
                     root_unchanged,
@@ -266,12 +367,12 @@ fn candidates(
 /// Returns where something is mounted, if the command walks directories at all; a mount at or below
 /// one of those refuses it.
 fn mounts_for(attempt: &Attempt) -> Result<Result<Vec<PathBuf>, Refusal>, BrokerError> {
-    if !attempt.words.recursive {
+    if !attempt.walks() {
         return Ok(Ok(Vec::new()));
     }
     let mounts = mounts::list().map_err(BrokerError::Mounts)?;
     // The table goes by names, so the directories must still have theirs.
-    for (target, pinned) in attempt.operation.targets.iter().zip(&attempt.pins) {
+    for (target, pinned) in attempt.operation.targets().iter().zip(&attempt.pins) {
         let moved =
             |directory| path::name_of(directory).ok().as_deref() != Some(target.scope.as_path());
         if pinned.directory.as_ref().is_some_and(moved) {
@@ -290,7 +391,7 @@ fn mounts_for(attempt: &Attempt) -> Result<Result<Vec<PathBuf>, Refusal>, Broker
 /// Looks for mounts at or below a directory that would be walked: the rights to a directory reach
 /// through them, and `rm --one-file-system` does not stop at a bind mount (PATH-13 to PATH-15).
 fn mounted(operation: &Operation, mounts: &[PathBuf]) -> Option<Refusal> {
-    let mut walked = operation.targets.iter().filter(|target| target.recursive);
+    let mut walked = operation.targets().iter().filter(|target| target.recursive);
     walked.find_map(|target| {
         let below = |point: &&PathBuf| point.starts_with(target.scope.as_path());
         Some(Refusal::Mounted {

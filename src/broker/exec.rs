@@ -1,17 +1,23 @@
+mod trash;
+mod unlink;
+
 use std::convert::Infallible;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::ffi::CString;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::permit::{Method, RemovalWords};
+use super::permit::{Afterwards, Method, RemovalWords, TrashWords};
 use super::{Broker, BrokerError, Permit};
 use crate::audit::event::{Event, Field, Kind, Outcome};
-use crate::audit::{self, Recorded};
+use crate::audit::{Recorded, daily};
 use crate::confine::{ConfineError, Ruleset};
 use crate::model::agent::Agent;
 use crate::model::grant::{Grant, WindowState};
-use crate::model::operation::{Operation, Prompt};
+use crate::model::operation::Operation;
 use crate::policy::evaluate::Allowed;
-use crate::sys::path::{Obstacle, Pinned};
+use crate::sys::path::Pinned;
+use crate::sys::trust::Program;
 use crate::sys::{Errno, clock, exec as sys_exec, fs as sys_fs, process};
 use crate::vault::grants;
 
@@ -22,6 +28,8 @@ pub(crate) enum Ended {
     Status(u8),
     /// pvm did the work itself, and the trail has its start but not its end.
     Unrecorded { status: u8, error: BrokerError },
+    /// The command is not the one any more that was permitted, and did not start.
+    Changed { program: PathBuf },
     /// The real command did not start.
     NotStarted { program: PathBuf, error: Errno },
 }
@@ -35,6 +43,8 @@ pub(crate) trait Caller {
 enum StartError {
     #[error("{}", .0.desc())]
     Exec(Errno),
+    #[error("the program was changed after it was permitted")]
+    Changed,
     #[error(transparent)]
     Confine(#[from] ConfineError),
     #[error("cannot prepare the process: {0}")]
@@ -51,6 +61,9 @@ impl Broker {
         agent: &Agent,
         caller: &dyn Caller,
     ) -> Result<Ended, BrokerError> {
+        if let Some(complaint) = self.log_complaint() {
+            daily::note("pvm", &complaint);
+        }
         let Permit {
             recorded,
             method,
@@ -58,29 +71,26 @@ impl Broker {
             pins,
             program,
         } = permit;
+        let begun = Begun {
+            recorded: &recorded,
+            operation: &operation,
+            agent,
+        };
+        let real = || {
+            program
+                .as_ref()
+                .ok_or(BrokerError::Inconsistent("there is no command to run"))
+        };
         match method {
-            Method::Unlink { words } => {
-                // A person may be asked, and nobody shall wait for the answer.
-                self.vault.give_up_turn();
-                // No command follows, so a closed pipe is an error to record and not a death.
-                let _unchanged = process::ignore_broken_pipes();
-                let done = match pins.as_slice() {
-                    [pinned] => unlink(pinned, &words, &|| self.still_holds(recorded.value())),
-                    _ => return Err(BrokerError::Inconsistent("one file was to be removed")),
-                };
-                let status = u8::from(done.is_err());
-                let mut event = follow_up(&recorded, &operation, agent, Outcome::Result)
-                    .text(Field::By, "self")
-                    .text(Field::Status, status);
-                if let Err(error) = done {
-                    event = event.text(Field::Error, error);
-                }
-                // What is removed stays removed, so the status is the removal's in any case.
-                Ok(match self.record(&event) {
-                    Ok(()) => Ended::Status(status),
-                    Err(error) => Ended::Unrecorded { status, error },
-                })
-            }
+            Method::Attend {
+                argv,
+                environment,
+                afterwards,
+            } => self.attend(&begun, &argv, &afterwards, |argv| {
+                start(real()?, argv, &environment, caller)
+            }),
+            Method::Trash(words) => Ok(self.put(&begun, &pins, &words)),
+            Method::Unlink { words } => self.unlink(&begun, &pins, &words),
             Method::Become {
                 ruleset,
                 argv,
@@ -88,22 +98,94 @@ impl Broker {
                 names_pins,
             } => {
                 let handed_on = if names_pins { pins.as_slice() } else { &[] };
+                let program = real()?;
                 let start = || -> Result<Infallible, StartError> {
                     self.prepare(ruleset, handed_on, caller)?;
+                    if !program.is_unchanged() {
+                        return Err(StartError::Changed);
+                    }
                     sys_exec::become_program(program.path(), &argv, &environment)
                         .map_err(StartError::Exec)
                 };
                 let Err(error) = start();
-                self.record_not_started(&recorded, &operation, agent, &error)?;
-                match error {
-                    StartError::Exec(error) => Ok(Ended::NotStarted {
-                        program: program.path().to_owned(),
-                        error,
-                    }),
-                    StartError::Confine(error) => Err(error.into()),
-                    StartError::Prepare(error) => Err(BrokerError::Prepare(error)),
-                }
+                self.not_started(&begun, program, error)
             }
+        }
+    }
+
+    /// Runs the command to its end, and what comes after it once it succeeded.
+    fn attend(
+        &self,
+        begun: &Begun<'_>,
+        argv: &[CString],
+        afterwards: &Afterwards,
+        run: impl Fn(&[CString]) -> Result<u8, BrokerError>,
+    ) -> Result<Ended, BrokerError> {
+        self.vault.give_up_turn();
+        let mut status = run(argv)?;
+        let mut commands = afterwards.commands.iter();
+        while status == 0
+            && let Some(next) = commands.next()
+        {
+            status = run(next)?;
+        }
+        let _unchanged = process::ignore_broken_pipes();
+        if status == 0 {
+            let _unheard = io::stdout().write_all(afterwards.lines.as_bytes());
+        }
+        let event = begun.event(Outcome::Result).text(Field::Status, status);
+        Ok(self.own_work_done(status, &event))
+    }
+
+    fn put(&self, begun: &Begun<'_>, pins: &[Pinned], words: &TrashWords) -> Ended {
+        self.vault.give_up_turn();
+        let _unchanged = process::ignore_broken_pipes();
+        let moved = trash::put(begun.operation, pins, words);
+        let places = moved
+            .places
+            .iter()
+            .map(|place| place.as_os_str().as_bytes());
+        let mut event = begun
+            .event(Outcome::Result)
+            .text(Field::By, "self")
+            .text(Field::Status, moved.status)
+            .list(Field::Trashed, places);
+        if let Some(error) = moved.error {
+            event = event.text(Field::Error, error);
+        }
+        self.own_work_done(moved.status, &event)
+    }
+
+    fn unlink(
+        &self,
+        begun: &Begun<'_>,
+        pins: &[Pinned],
+        words: &RemovalWords,
+    ) -> Result<Ended, BrokerError> {
+        // A person may be asked, and nobody shall wait for the answer.
+        self.vault.give_up_turn();
+        // No command follows, so a closed pipe is an error to record and not a death.
+        let _unchanged = process::ignore_broken_pipes();
+        let [pinned] = pins else {
+            return Err(BrokerError::Inconsistent("one file was to be removed"));
+        };
+        let done = unlink::unlink(pinned, words, &|| self.still_holds(begun.recorded.value()));
+        let status = u8::from(done.is_err());
+        let mut event = begun
+            .event(Outcome::Result)
+            .text(Field::By, "self")
+            .text(Field::Status, status);
+        if let Err(error) = done {
+            event = event.text(Field::Error, error);
+        }
+        Ok(self.own_work_done(status, &event))
+    }
+
+    /// Records how what was done here ended. It stays done, so the status holds in any case.
+    fn own_work_done(&self, status: u8, event: &Event) -> Ended {
+        match self.record(event) {
+            Ok(()) => Ended::Status(status),
+            Err(error) => Ended::Unrecorded { status, error },
         }
     }
 
@@ -142,101 +224,61 @@ impl Broker {
         Ok(())
     }
 
-    /// The command did not start, so what it would have used up comes back.
-    fn record_not_started(
+    /// Gives back what a command that did not start would have used up.
+    fn not_started(
         &self,
-        recorded: &Recorded<Allowed>,
-        operation: &Operation,
-        agent: &Agent,
-        error: &StartError,
-    ) -> Result<(), BrokerError> {
-        let mut writing = audit::begin(&self.vault)?;
-        let now = clock::now()?;
-        for grant in recorded.value().grants() {
+        begun: &Begun<'_>,
+        program: &Program,
+        error: StartError,
+    ) -> Result<Ended, BrokerError> {
+        let (mut writing, now) = self.begin()?;
+        for grant in begun.recorded.value().grants() {
             grants::refund(writing.transaction(), &grant.id)?;
         }
-        let event = follow_up(recorded, operation, agent, Outcome::Failed);
-        let entry = writing.append(&event.text(Field::Error, error), &now)?;
+        let event = begun.event(Outcome::Failed).text(Field::Error, &error);
+        let entry = writing.append(&event, &now)?;
         writing.commit(entry, ())?;
-        Ok(())
-    }
-}
-
-fn follow_up(
-    recorded: &Recorded<Allowed>,
-    operation: &Operation,
-    agent: &Agent,
-    outcome: Outcome,
-) -> Event {
-    Event::new(Kind::Execution, outcome, agent)
-        .action(operation.action)
-        .text(Field::Of, recorded.entry().seq)
-}
-
-/// Removes one directory entry as `rm` would, with its prompts and messages.
-fn unlink(
-    pinned: &Pinned,
-    words: &RemovalWords,
-    still_holds: &dyn Fn() -> Result<bool, BrokerError>,
-) -> Result<(), String> {
-    let name = &words.name;
-    let (line, why) = match remove(pinned, words, still_holds) {
-        Ok(true) if words.verbose => match print(&format!("removed {name}\n")) {
-            Ok(()) => return Ok(()),
-            Err(error) => {
-                let why = format!("write error: {}", error.desc());
-                (format!("rm: {why}\n"), why)
-            }
-        },
-        Ok(_) => return Ok(()),
-        Err(why) => (format!("rm: cannot remove {name}: {why}\n"), why),
-    };
-    // Nobody may be listening; the entry has it.
-    let _unheard = io::stderr().write_all(line.as_bytes());
-    Err(why)
-}
-
-fn print(line: &str) -> Result<(), Errno> {
-    let code = |error: io::Error| Errno::from_raw(error.raw_os_error().unwrap_or_default());
-    io::stdout().write_all(line.as_bytes()).map_err(code)
-}
-
-fn confirmed(question: &str) -> Result<bool, String> {
-    let mut answer = Vec::new();
-    io::stderr()
-        .write_all(question.as_bytes())
-        .and_then(|()| io::stdin().lock().read_until(b'\n', &mut answer))
-        .map_err(|error| error.to_string())?;
-    Ok(matches!(answer.first(), Some(b'y' | b'Y')))
-}
-
-/// Returns whether the entry was removed, or left alone because the person said no.
-fn remove(
-    pinned: &Pinned,
-    words: &RemovalWords,
-    still_holds: &dyn Fn() -> Result<bool, BrokerError>,
-) -> Result<bool, String> {
-    let mut asked = words.prompt == Prompt::Once && words.recursive;
-    if asked && !confirmed("rm: remove 1 argument recursively? ")? {
-        return Ok(false);
-    }
-    let protected =
-        words.prompt != Prompt::Never && io::stdin().is_terminal() && pinned.is_write_protected();
-    if words.prompt == Prompt::Always || protected {
-        let kind = pinned.describe();
-        let adverb = if protected { "write-protected " } else { "" };
-        if !confirmed(&format!("rm: remove {adverb}{kind} {}? ", words.name))? {
-            return Ok(false);
+        let program = program.path().to_owned();
+        match error {
+            StartError::Exec(error) => Ok(Ended::NotStarted { program, error }),
+            StartError::Changed => Ok(Ended::Changed { program }),
+            StartError::Confine(error) => Err(error.into()),
+            StartError::Prepare(error) => Err(BrokerError::Prepare(error)),
         }
-        asked = true;
     }
-    // The answer may have taken longer than the grant lasted.
-    if asked && !still_holds().map_err(|error| error.to_string())? {
-        return Err("Permission denied: the grant ended before the answer".to_owned());
+}
+
+/// What was recorded before anything was done.
+struct Begun<'a> {
+    recorded: &'a Recorded<Allowed>,
+    operation: &'a Operation,
+    agent: &'a Agent,
+}
+
+impl Begun<'_> {
+    /// Returns the beginning of an entry about how it ended.
+    fn event(&self, outcome: Outcome) -> Event {
+        Event::new(Kind::Execution, outcome, self.agent)
+            .action(self.operation.action)
+            .text(Field::Of, self.recorded.entry().seq)
     }
-    match pinned.unlink() {
-        Ok(()) => Ok(true),
-        Err(Obstacle::Changed) => Err("it is not the file that was checked any more".to_owned()),
-        Err(Obstacle::System(error)) => Err(error.desc().to_owned()),
-    }
+}
+
+/// Runs a command as a child, and returns its exit status, or what a shell has for one that could
+/// not be run.
+fn start(
+    program: &Program,
+    argv: &[CString],
+    environment: &[CString],
+    caller: &dyn Caller,
+) -> Result<u8, BrokerError> {
+    process::run_child(|| {
+        let ready = caller.restore().and_then(|()| process::close_all_on_exec());
+        if ready.is_err() {
+            return 125;
+        }
+        let Err(error) = sys_exec::become_program(program.path(), argv, environment);
+        if error == Errno::ENOENT { 127 } else { 126 }
+    })
+    .map_err(BrokerError::Prepare)
 }

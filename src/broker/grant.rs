@@ -1,15 +1,16 @@
 use super::{Broker, BrokerError};
-use crate::audit;
 use crate::audit::event::{Event, Field, Kind, Outcome};
 use crate::model::action::ActionSet;
 use crate::model::agent::{Agent, AgentName};
 use crate::model::grant::{Ending, Grant, Pin, WindowState};
 use crate::model::id::Id;
+use crate::model::operation::{Objects, Operation};
+use crate::model::protected::ProtectedPlace;
 use crate::model::request::{NotApproved, Principal, Request, RequestState, Verdict};
-use crate::model::scope::PathScope;
+use crate::model::scope::Scope;
 use crate::model::time::{Timestamp, Ttl};
 use crate::sys::path;
-use crate::sys::{clock, random};
+use crate::sys::random;
 use crate::vault::{VaultError, grants, requests};
 
 /// What a grant is asked for.
@@ -18,7 +19,9 @@ pub(crate) struct Asked {
     /// Nobody named: any agent of the user.
     pub(crate) agent: Option<AgentName>,
     pub(crate) actions: ActionSet,
-    pub(crate) scope: PathScope,
+    pub(crate) scope: Scope,
+    /// The one operation that it is for; nothing: any in the scope.
+    pub(crate) operation: Option<Operation>,
     pub(crate) ttl: Ttl,
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) uses: Option<u32>,
@@ -32,8 +35,8 @@ pub(crate) enum Selection {
     /// The one whose id begins like this.
     Id(String),
     Agent(AgentName),
-    /// Those at or below this path.
-    Scope(PathScope),
+    /// Those on one of these scopes or in it.
+    Scopes(Vec<Scope>),
     All,
 }
 
@@ -66,8 +69,7 @@ impl Broker {
     /// Files a request for the grant and approves it, in one transaction, on the word of the
     /// person who calls.
     pub(crate) fn grant(&self, asked: Asked, person: &Agent) -> Result<Grant, GrantError> {
-        let mut writing = audit::begin(&self.vault)?;
-        let now = clock::now().map_err(BrokerError::from)?;
+        let (mut writing, now) = self.begin()?;
         if asked.ttl > self.settings.max_ttl {
             return Err(GrantError::TooLong {
                 asked: asked.ttl,
@@ -79,7 +81,13 @@ impl Broker {
         }
         // What only contains such a place may be granted; the place itself is left out on use.
         let own = self.protected_places()?;
-        if let Some(place) = own.iter().find(|place| place.path.covers(&asked.scope)) {
+        let is_own = |place: &&ProtectedPlace| {
+            asked
+                .scope
+                .path()
+                .is_some_and(|scope| place.path.covers(scope))
+        };
+        if let Some(place) = own.iter().find(is_own) {
             return Err(GrantError::OwnPlace(place.what));
         }
         let request = Request {
@@ -89,6 +97,7 @@ impl Broker {
             actions: asked.actions,
             pin: pin(asked.pin, &asked.scope)?,
             scope: asked.scope,
+            operation: asked.operation.as_ref().map(Operation::key),
             reason: asked.reason,
             ttl: asked.ttl,
             not_before: asked.not_before,
@@ -104,16 +113,23 @@ impl Broker {
             at: now.wall,
         };
         requests::insert(writing.transaction(), &request)?;
+        let only = asked.operation.as_ref();
         writing.append(
-            &describe(Kind::Request, Outcome::Pending, &request, person),
+            &describe(Kind::Request, Outcome::Pending, &request, only, person),
             &now,
         )?;
         let approved = request.approve(&verdict)?;
         if !requests::decide(writing.transaction(), &verdict, approved.approver())? {
             return Err(NotApproved::NotPending.into());
         }
-        let event = describe(Kind::Approval, Outcome::Granted, approved.request(), person)
-            .text(Field::Approver, approved.approver());
+        let event = describe(
+            Kind::Approval,
+            Outcome::Granted,
+            approved.request(),
+            only,
+            person,
+        )
+        .text(Field::Approver, approved.approver());
         let grant = grants::insert(writing.transaction(), new_id()?, approved, &now)?;
         let entry = writing.append(&event.text(Field::Grant, &grant.id), &now)?;
         writing.commit(entry, ())?;
@@ -126,8 +142,7 @@ impl Broker {
         selection: &Selection,
         by: &Agent,
     ) -> Result<Vec<Grant>, GrantError> {
-        let mut writing = audit::begin(&self.vault)?;
-        let now = clock::now().map_err(BrokerError::from)?;
+        let (mut writing, now) = self.begin()?;
         let selected = select(selection, writing.transaction())?;
         let mut revoked = Vec::new();
         for grant in selected {
@@ -162,9 +177,9 @@ fn select(
             .into_iter()
             .filter(|grant| grant.agent.as_ref() == Some(name))
             .collect(),
-        Selection::Scope(scope) => unended()?
+        Selection::Scopes(scopes) => unended()?
             .into_iter()
-            .filter(|grant| scope.covers(&grant.scope))
+            .filter(|grant| scopes.iter().any(|scope| scope.covers(&grant.scope)))
             .collect(),
         Selection::Id(prefix) => {
             let found = grants::with_prefix(transaction, prefix)?;
@@ -177,14 +192,14 @@ fn select(
     })
 }
 
-fn new_id() -> Result<Id, BrokerError> {
+pub(super) fn new_id() -> Result<Id, BrokerError> {
     Id::from_random(random::bytes()?).map_err(|_| BrokerError::Inconsistent("no id could be made"))
 }
 
-fn pin(wanted: bool, scope: &PathScope) -> Result<Option<Pin>, BrokerError> {
-    if !wanted {
+fn pin(wanted: bool, scope: &Scope) -> Result<Option<Pin>, BrokerError> {
+    let Some(scope) = scope.path().filter(|_| wanted) else {
         return Ok(None);
-    }
+    };
     let path = scope.as_path();
     path::pin(path)
         .map(Some)
@@ -194,7 +209,13 @@ fn pin(wanted: bool, scope: &PathScope) -> Result<Option<Pin>, BrokerError> {
         })
 }
 
-fn describe(kind: Kind, outcome: Outcome, request: &Request, person: &Agent) -> Event {
+pub(super) fn describe(
+    kind: Kind,
+    outcome: Outcome,
+    request: &Request,
+    only: Option<&Operation>,
+    person: &Agent,
+) -> Event {
     let mut event = Event::new(kind, outcome, person)
         .text(Field::Request, &request.id)
         .text(Field::For, request.requester())
@@ -206,6 +227,18 @@ fn describe(kind: Kind, outcome: Outcome, request: &Request, person: &Agent) -> 
     }
     if let Some(start) = request.not_before {
         event = event.text(Field::NotBefore, start.0);
+    }
+    if let Some(operation) = only {
+        event = event
+            .text(Field::Note, "for one command only")
+            .words(Field::Argv, &operation.argv)
+            .path(Field::Cwd, &operation.cwd);
+        if let Objects::Command(command) = &operation.objects {
+            event = event.path(Field::Program, &command.program);
+            if let Some(digest) = &command.digest {
+                event = event.text(Field::Digest, data_encoding::HEXLOWER.encode(digest));
+            }
+        }
     }
     if request.pin.is_some() {
         event = event.text(Field::Note, "pinned to the directory's identity");

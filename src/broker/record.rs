@@ -6,15 +6,16 @@ use std::path::Path;
 
 use super::confinement::Confinement;
 use super::decide::{Alone, Attempt, Refusal};
-use super::permit::Method;
+use super::foretell::Judged;
+use super::permit::{Method, Work};
 use super::{Broker, BrokerError};
-use crate::audit;
 use crate::audit::event::{Event, Field, Kind, Outcome};
 use crate::model::action::Action;
 use crate::model::agent::Agent;
 use crate::model::grant::Grant;
+use crate::model::operation::{Invocation, Objects};
+use crate::model::scope::Scope;
 use crate::policy::evaluate::{Allowed, Denial};
-use crate::sys::clock;
 use crate::sys::trust::Found;
 
 impl Broker {
@@ -30,7 +31,24 @@ impl Broker {
             .action(action)
             .words(Field::Argv, argv)
             .text(Field::Reason, reason);
-        self.record(&with_cwd(event))
+        self.record_refused(&with_cwd(event))
+    }
+
+    /// Records that a command in `cwd` would be refused before there is an operation to decide.
+    pub(crate) fn record_foretold_refusal(
+        &self,
+        agent: &Agent,
+        action: Action,
+        (argv, cwd): (&[OsString], &Path),
+        reason: &str,
+    ) -> Result<(), BrokerError> {
+        let event = Event::new(Kind::GrantCheck, Outcome::Denied, agent)
+            .action(action)
+            .words(Field::Argv, argv)
+            .path(Field::Cwd, cwd)
+            .text(Field::Reason, reason)
+            .text(Field::Note, ONLY_ASKED);
+        self.record_refused(&event)
     }
 
     /// Records that the search for the real command found something that is not trusted.
@@ -52,12 +70,17 @@ impl Broker {
         if let Some(instead) = instead {
             event = event.path(Field::Instead, instead);
         }
-        self.record(&with_cwd(event))
+        self.record_refused(&with_cwd(event))
+    }
+
+    fn record_refused(&self, event: &Event) -> Result<(), BrokerError> {
+        let (writing, now) = self.begin()?;
+        self.refuse(writing, event, &now).map(|_| ())
     }
 
     pub(super) fn record(&self, event: &Event) -> Result<(), BrokerError> {
-        let mut writing = audit::begin(&self.vault)?;
-        let entry = writing.append(event, &clock::now()?)?;
+        let (mut writing, now) = self.begin()?;
+        let entry = writing.append(event, &now)?;
         writing.commit(entry, ())?;
         Ok(())
     }
@@ -72,13 +95,21 @@ pub(super) fn expiry(agent: &Agent, grant: &Grant) -> Event {
 
 pub(super) fn denied(attempt: &Attempt, refusal: &Refusal) -> Event {
     let event = Event::new(Kind::GrantCheck, Outcome::Denied, &attempt.agent);
-    describe(event, attempt).text(Field::Reason, reason(refusal))
+    let event = describe(event, attempt).text(Field::Reason, reason(refusal));
+    match refusal {
+        Refusal::Denied(Denial::Rule { origin, .. }) => event.text(Field::Rule, origin),
+        _ => event,
+    }
 }
 
 /// Returns the reason as the trail keeps it: without names, which have fields of their own.
 fn reason(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Denied(Denial::Protected { what, .. }) => format!("{what} is never removed"),
+        Refusal::Denied(Denial::Rule { reason, .. }) if reason.is_empty() => {
+            "a rule denies it".to_owned()
+        }
+        Refusal::Denied(Denial::Rule { reason, .. }) => format!("a rule denies it: {reason}"),
         Refusal::Denied(Denial::Uncovered { nearest: None, .. }) => {
             "no active grant covers it".to_owned()
         }
@@ -95,8 +126,10 @@ fn reason(refusal: &Refusal) -> String {
             Alone::BesideOwn => "a file beside what belongs to pvm goes alone".to_owned(),
             Alone::BesideMount => "a file beside something mounted goes alone".to_owned(),
         },
+        Refusal::TooMany { instead, .. } => reason(instead),
         Refusal::NotGnu { why, .. } => format!("not GNU rm, and no Landlock: {why}"),
         Refusal::NotConfined { why } => format!("the command cannot be confined: {why}"),
+        Refusal::HoldsOwn { what, .. } => format!("the command would reach {what}"),
     }
 }
 
@@ -106,11 +139,28 @@ pub(super) fn success(attempt: &Attempt, allowed: &Allowed, confinement: &Confin
         attempt,
     )
     .text(Field::Confinement, confinement.level);
-    if matches!(confinement.method, Method::Unlink { .. }) {
+    if matches!(confinement.method, Method::Unlink { .. } | Method::Trash(_)) {
         event = event.text(Field::By, "self");
     }
     if let Some(note) = &confinement.note {
         event = event.text(Field::Note, note);
+    }
+    if matches!(attempt.work, Work::Run) && attempt.argv != attempt.operation.argv {
+        event = event.words(Field::Executed, &attempt.argv);
+    }
+    if let Work::Push {
+        executed,
+        remote,
+        repository,
+        kept,
+        ..
+    } = &attempt.work
+    {
+        event = event
+            .words(Field::Executed, executed)
+            .bytes(Field::Remote, remote)
+            .path(Field::Repository, repository)
+            .list(Field::Kept, kept.iter().map(Vec::as_slice));
     }
     let grants = allowed.grants();
     let reasons = grants.iter().map(|grant| grant.reason.as_bytes());
@@ -127,29 +177,61 @@ pub(super) fn success(attempt: &Attempt, allowed: &Allowed, confinement: &Confin
             Field::GrantReason,
             reasons.filter(|reason| !reason.is_empty()),
         )
+        .list(
+            Field::Rule,
+            allowed.rules().iter().map(|rule| rule.origin.as_bytes()),
+        )
+}
+
+/// What says of an entry that nothing was to run.
+const ONLY_ASKED: &str = "only asked about";
+
+/// Somebody asked whether an attempt would be permitted, and heard this.
+pub(super) fn foretold(attempt: &Attempt, judged: &Judged, cached: bool) -> Event {
+    let event = match &judged.outcome {
+        Err(refusal) => denied(attempt, refusal),
+        Ok(allowance) => {
+            let event = Event::new(Kind::GrantCheck, Outcome::Granted, &attempt.agent);
+            let grants = allowance.grants.iter().map(|grant| &grant.id);
+            describe(event, attempt)
+                .list(Field::Grant, grants.map(|id| id.as_str().as_bytes()))
+                .list(Field::Rule, allowance.rules.iter().map(String::as_bytes))
+        }
+    };
+    let event = event.text(Field::Note, ONLY_ASKED);
+    if cached {
+        event.text(Field::Cached, "yes")
+    } else {
+        event
+    }
 }
 
 fn describe(event: Event, attempt: &Attempt) -> Event {
     let operation = &attempt.operation;
-    event
+    let scopes = operation.scopes();
+    let event = event
         .action(operation.action)
         .words(Field::Argv, &operation.argv)
         .path(Field::Cwd, &operation.cwd)
         .list(
             Field::Operand,
             operation
-                .targets
+                .targets()
                 .iter()
                 .map(|target| target.operand.as_bytes()),
         )
-        .list(
-            Field::Scope,
-            operation
-                .targets
-                .iter()
-                .map(|target| target.scope.as_bytes()),
-        )
-        .path(Field::Program, attempt.program.path())
+        .list(Field::Scope, scopes.iter().map(Scope::as_bytes));
+    let event = match &operation.objects {
+        Objects::Command(Invocation {
+            digest: Some(digest),
+            ..
+        }) => event.text(Field::Digest, data_encoding::HEXLOWER.encode(digest)),
+        _ => event,
+    };
+    match &attempt.program {
+        Some(program) => event.path(Field::Program, program.path()),
+        None => event,
+    }
 }
 
 fn with_cwd(event: Event) -> Event {

@@ -6,6 +6,7 @@ mod head;
 mod line;
 mod list;
 mod printer;
+mod summary;
 mod verify;
 
 use clap::{Args, Subcommand};
@@ -22,6 +23,7 @@ use crate::failure::ExitStatus;
 #[command(after_help = "Examples:
   pvm audit --since 1h --decision denied
   pvm audit --scope /srv/app --follow
+  pvm audit summary --week
   pvm audit verify --anchor /mnt/safe/pvm.anchors")]
 pub(crate) struct Audit {
     #[command(subcommand)]
@@ -35,6 +37,7 @@ enum Verb {
     Verify(verify::Verify),
     Head(head::Head),
     Export(export::Export),
+    Summary(summary::Summary),
 }
 
 impl Audit {
@@ -44,6 +47,7 @@ impl Audit {
             Some(Verb::Verify(verb)) => verb.run(context),
             Some(Verb::Head(verb)) => verb.run(context),
             Some(Verb::Export(verb)) => verb.run(context),
+            Some(Verb::Summary(verb)) => verb.run(context),
         }
     }
 }

@@ -5,20 +5,22 @@ use serde_json::json;
 
 use super::context::Context;
 use super::output::{self, Stop};
-use super::{grant, scope, values};
-use crate::broker::Coverage;
+use super::{grant, rules, scope, values};
+use crate::broker::{Coverage, Denial};
 use crate::failure::ExitStatus;
 use crate::model::action::Action;
 use crate::model::agent::{Agent, AgentName};
+use crate::model::rule::Rule;
 use crate::text::escape::shown;
 
-/// Say whether an operation on a path is granted now
+/// Say whether an operation on a path or a repository is permitted now
 ///
-/// Exit status 0 when it is, 1 when it is not. Nothing is used up and nothing is recorded.
+/// By a grant or by a standing rule. A directory counts with everything below it. Exit status 0
+/// when it is permitted, 1 when it is not. Nothing is used up and nothing is recorded.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// The path
-    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
+    /// The path, or for the git operations the repository
+    #[arg(long, value_name = "SCOPE", value_hint = clap::ValueHint::AnyPath)]
     scope: OsString,
     /// The operation
     #[arg(long = "op", value_name = "OP", default_value = "rm", value_parser = values::action)]
@@ -33,33 +35,38 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn run(self, context: &Context) -> Result<ExitStatus, Stop> {
-        let typed = scope::resolve(&self.scope)?;
+        let typed = scope::resolve_for(&self.scope, &[self.action])?;
         let agent = Agent {
             name: self.agent.clone(),
             ..context.caller()
         };
         let coverage = context.broker()?.check(&typed.scope, self.action, &agent)?;
         let status = match &coverage {
-            Coverage::Granted(_) => ExitStatus::Success,
-            Coverage::Denied(_) => ExitStatus::Denied,
+            Coverage::Denied { .. } => ExitStatus::Denied,
+            _ => ExitStatus::Success,
         };
         if self.json {
             output::json(&to_json(&coverage))?;
             return Ok(status);
         }
-        let path = shown(typed.scope.as_bytes());
-        match coverage {
+        let what = format!("{} {}", self.action, shown(typed.scope.as_bytes()));
+        match &coverage {
             Coverage::Granted(grant) => {
-                output::line(format!(
-                    "GRANTED {} {path} by grant {}",
-                    self.action, grant.id
-                ))?;
+                output::line(format!("GRANTED {what} by grant {}", grant.id))?;
             }
-            Coverage::Denied(short) => {
-                output::line(format!(
-                    "DENIED {} {path}: no active grant covers it",
-                    self.action
-                ))?;
+            Coverage::Rule(rule) => {
+                output::line(format!("GRANTED {what} by {}", rules::named(rule)))?;
+            }
+            Coverage::Default => output::line(format!(
+                "GRANTED {what}: no rule matches, and none is needed (git.plain_push)"
+            ))?,
+            Coverage::Denied {
+                denial,
+                asked_by,
+                short,
+            } => {
+                let why = why(denial, asked_by.as_deref());
+                output::line(format!("DENIED {what}: {why}"))?;
                 for (grant, shortfall) in short {
                     output::line(format!("  grant {}: {}", grant.id, shortfall))?;
                 }
@@ -69,14 +76,48 @@ impl Check {
     }
 }
 
+fn why(denial: &Denial, asked_by: Option<&Rule>) -> String {
+    match denial {
+        Denial::Protected { what, .. } => format!("it is {what}, holds it, or lies in it"),
+        Denial::Rule { origin, reason, .. } if reason.is_empty() => {
+            format!("{} denies it", shown(origin.as_bytes()))
+        }
+        Denial::Rule { origin, reason, .. } => {
+            let reason = shown(reason.as_bytes());
+            format!("{} denies it: {reason}", shown(origin.as_bytes()))
+        }
+        Denial::Uncovered { .. } => match asked_by {
+            Some(rule) => format!("{} asks, and no active grant covers it", rules::named(rule)),
+            None => "no active grant covers it".to_owned(),
+        },
+    }
+}
+
 fn to_json(coverage: &Coverage) -> serde_json::Value {
     match coverage {
         Coverage::Granted(grant) => json!({
             "decision": "granted",
             "grant": grant::to_json(grant),
         }),
-        Coverage::Denied(short) => json!({
+        Coverage::Rule(rule) => json!({
+            "decision": "granted",
+            "rule": rules::to_json(rule),
+        }),
+        Coverage::Default => json!({
+            "decision": "granted",
+            "default": "git.plain_push",
+        }),
+        Coverage::Denied {
+            denial,
+            asked_by,
+            short,
+        } => json!({
             "decision": "denied",
+            "reason": why(denial, asked_by.as_deref()),
+            "rule": match denial {
+                Denial::Rule { origin, .. } => Some(origin.as_str()),
+                _ => asked_by.as_deref().map(|rule| rule.origin.as_str()),
+            },
             "near_misses": short.iter().map(|(grant, shortfall)| json!({
                 "grant_id": grant.id.as_str(),
                 "why": shortfall.to_string(),

@@ -20,7 +20,7 @@ const VARIABLE: &str = "PVM_COMPLETE";
 
 /// Print a shell's completion script
 ///
-/// The script asks pvm itself at every <Tab>, so that it knows the ids of the grants that are
+/// The script asks pvm itself at every `<Tab>`, so that it knows the ids of the grants that are
 /// live. install.sh puts it where each shell looks.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -50,7 +50,7 @@ impl Shell {
     }
 }
 
-/// A function that zsh loads from a file runs that file first; this makes the first <Tab> count.
+/// A function that zsh loads from a file runs that file first; this makes the first `<Tab>` count.
 const ZSH_FIRST_CALL: &str = "
 if [[ $funcstack[1] == _pvm ]]; then
     _clap_dynamic_completer_pvm \"$@\"

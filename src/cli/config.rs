@@ -1,3 +1,6 @@
+mod policy;
+mod recording;
+
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -246,6 +249,11 @@ fn mode(mode: Mode) -> &'static str {
 fn to_json(config: &config::Config) -> Value {
     let path = |path: &Path| output::bytes(path.as_os_str().as_bytes());
     let trusted: Vec<_> = config.trusted_directories.iter().map(|p| path(p)).collect();
+    let mut permissions = json!({
+        "resolve_commands": config.resolve_commands,
+        "rules": policy::rules_json(config),
+    });
+    recording::add_to(&mut permissions, config);
     json!({
         "source": config.source.as_deref().map(path),
         "vault": {
@@ -256,6 +264,9 @@ fn to_json(config: &config::Config) -> Value {
         "wrapper": { "on_ask": "refuse" },
         "exec": { "landlock": mode(config.landlock) },
         "resolver": { "trusted_dirs": trusted },
+        "git": policy::git_json(config),
+        "trash": policy::trash_json(config),
+        "permissions": permissions,
         "approver": {
             "unattended": config.unattended,
             "passphrase": config.passphrase.as_ref().map(|_| "set"),
@@ -281,12 +292,17 @@ fn to_toml(config: &config::Config) -> String {
          [wrapper]\non_ask = \"refuse\"\n\n\
          [exec]\nlandlock = \"{}\"\n\n\
          [resolver]\ntrusted_dirs = [{}]\n\n\
-         [approver]\nunattended = {}\n{passphrase}\n",
+         [approver]\nunattended = {}\n{passphrase}\n\n{}\n\
+         [permissions]\nresolve_commands = {}\n{}{}",
         text(&config.vault),
         config.default_ttl,
         config.max_ttl,
         mode(config.landlock),
         trusted.join(", "),
         config.unattended,
+        policy::tables(config),
+        config.resolve_commands,
+        recording::lines(config, text),
+        policy::rules(config),
     )
 }

@@ -27,6 +27,8 @@ impl Context {
             &config.vault,
             config.max_ttl,
             config.landlock,
+            config.policy.clone(),
+            config.recording.clone(),
             config.source.as_deref(),
         )
     }

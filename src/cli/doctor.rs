@@ -1,3 +1,5 @@
+mod environment;
+mod log;
 mod place;
 mod probe;
 mod wrappers;
@@ -24,8 +26,8 @@ use crate::text::escape::shown;
 
 /// Say what is enforced right now, and prove it
 ///
-/// Checks the configuration, the program, the kernel, the clock, the vault and PATH, and runs
-/// every wrapper on a file of its own, which it has to refuse: that leaves refusals of an agent
+/// Checks the configuration, the program, the kernel, the clock, the vault, the JSON log and the
+/// environment, and runs every wrapper on a file of its own, which it has to refuse: that leaves refusals of an agent
 /// 'pvm-doctor' in the trail. Exit status 1 when something is wrong.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
@@ -163,7 +165,9 @@ fn examine() -> Vec<Finding> {
     findings.push(answers(&context));
     findings.push(landlock(context.config.landlock));
     let broker = vault(&context, &mut findings);
-    wrappers::look(&context, broker.as_ref(), &mut findings);
+    let mark = log::mark(&context);
+    let probed = wrappers::look(&context, broker.as_ref(), &mut findings);
+    findings.push(log::look(&context, mark.as_ref(), probed));
     findings
 }
 

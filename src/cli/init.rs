@@ -86,7 +86,7 @@ fn configure(context: &Context, broker: &Broker, passphrase_only: bool) -> Resul
 /// Returns the place of the file in force; without one, where it belongs.
 ///
 /// An installation whose prefix has a directory for it keeps its own; others share the person's.
-fn place(context: &Context) -> Result<Place, Failure> {
+pub(super) fn place(context: &Context) -> Result<Place, Failure> {
     let (places, account) = config::own_places().map_err(Failure::internal)?;
     let in_force = |place: &Place| Some(&place.path) == context.config.source.as_ref();
     let prepared = |place: &Place| {
@@ -198,7 +198,7 @@ fn write(
 }
 
 /// A file that is there keeps its mode: others may have to read it.
-fn save(path: &Path, text: &str, exists: bool) -> io::Result<()> {
+pub(super) fn save(path: &Path, text: &str, exists: bool) -> io::Result<()> {
     let mode = if exists {
         fs::metadata(path)?.permissions().mode() & 0o644
     } else {

@@ -166,13 +166,24 @@ fn synopsis(command: &Command) -> String {
                 .iter()
                 .any(|known| known.get_id() == argument.get_id())
     });
-    let (required, optional): (Vec<&Arg>, Vec<&Arg>) = rest.partition(|a| a.is_required_set());
+    let (last, rest): (Vec<&Arg>, Vec<&Arg>) = rest.partition(|a| a.is_last_set());
+    let (required, optional): (Vec<&Arg>, Vec<&Arg>) =
+        rest.into_iter().partition(|a| a.is_required_set());
     words.extend(required.into_iter().map(word));
     words.extend(optional.into_iter().map(|a| format!("[{}]", word(a))));
     if command.has_subcommands() {
         let needed = command.is_subcommand_required_set();
         words.push(if needed { "COMMAND" } else { "[COMMAND]" }.to_owned());
     }
+    // What stands behind the dashes takes everything that follows.
+    words.extend(last.into_iter().map(|argument| {
+        let words = format!("-- {} ...", word(argument));
+        if argument.is_required_set() {
+            words
+        } else {
+            format!("[{words}]")
+        }
+    }));
     words.join(" ")
 }
 
@@ -207,7 +218,7 @@ const STATUSES: [(&str, &str); 6] = [
     ),
 ];
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("/etc/pvm/pvm.toml", "The configuration of the machine."),
     (
         "~/.config/pvm/pvm.toml",
@@ -216,6 +227,10 @@ const FILES: [(&str, &str); 4] = [
     (
         "~/.local/share/pvm/vault.db",
         "The vault: grants, and the trail.",
+    ),
+    (
+        "~/.local/share/pvm/audit/permissions-YYYY-MM-DD.log",
+        "The JSON log of a day, a copy of the trail for programs that follow files.",
     ),
     (
         "PREFIX/libexec/pvm/agent-bin",

@@ -61,6 +61,11 @@ pub(crate) fn line(text: impl std::fmt::Display) -> io::Result<()> {
     writeln!(anstream::stdout().lock(), "{text}")
 }
 
+/// Writes a failure to standard error, where others may follow. Nobody may be listening.
+pub(crate) fn complain(failure: &Failure) {
+    let _unheard = io::stderr().write_all(failure.lines("pvm").as_bytes());
+}
+
 /// Writes bytes to standard output as they are. std's own code at exit does not run in this
 /// program, so what does not end in a newline has to be flushed here.
 pub(crate) fn raw(bytes: &[u8]) -> io::Result<()> {

@@ -6,10 +6,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::context::Context;
+use super::exec;
 use super::output::{self, Stop};
 use crate::failure::{ExitStatus, Failure};
 use crate::sys::env;
-use crate::sys::trust::{self, Found, Search, Searcher};
+use crate::sys::trust::{self, BoundProgram, Examined, Found, Search, Searcher, Standing};
 use crate::text::escape::{shell_word, shown};
 
 /// Say which program a wrapper would run under a name, and whether it is trusted
@@ -18,6 +19,10 @@ use crate::text::escape::{shell_word, shown};
 /// the file, every link on the way and every directory above belong to root or lie in a
 /// directory of resolver.trusted_dirs, and others cannot write them. Exit status 0 when it is
 /// trusted, 126 when it is not, 127 when there is none.
+///
+/// pvm exec takes scripts as well when what reads them is trusted, and a program that only you could
+/// have changed under a grant for exactly this file. What it makes of the program is said beside
+/// the verdict, with the owner and mode of the file and of everything above it.
 #[derive(Debug, Args)]
 pub(crate) struct Resolve {
     /// The program's name, like rm
@@ -79,14 +84,25 @@ impl Resolve {
         let verdict = searcher.search(name, path.as_deref());
         let hits: Vec<Found> = searcher.hits(name, &search_path).collect();
         let steps = steps(&searcher, name, &search_path);
+        let examined = hits
+            .first()
+            .map(|found| searcher.examine(found.hit.clone()));
         if self.json {
             let mut answer = to_json(name, &verdict, &hits, &steps);
             if let Some(object) = answer.as_object_mut() {
+                object.insert(
+                    "exec".to_owned(),
+                    examined.as_ref().map_or(Value::Null, exec_json),
+                );
                 object.insert("path_is_set".to_owned(), path.is_some().into());
             }
             output::json(&answer)?;
         } else {
-            show(name, &verdict, &hits, &steps, path.is_some())?;
+            show_verdict(name, &verdict)?;
+            if let Some(examined) = &examined {
+                show_examined(examined)?;
+            }
+            show_search(name, &hits, &steps, path.is_some())?;
         }
         Ok(status(&verdict))
     }
@@ -140,13 +156,7 @@ fn name(path: &Path) -> String {
     shown(path.as_os_str().as_bytes())
 }
 
-fn show(
-    program: &str,
-    verdict: &Search,
-    hits: &[Found],
-    steps: &[Step],
-    path_is_set: bool,
-) -> Result<(), Stop> {
+fn show_verdict(program: &str, verdict: &Search) -> Result<(), Stop> {
     match verdict {
         Search::Trusted(trusted) => {
             output::line(format!("{program}: {}, trusted", name(trusted.path())))?;
@@ -169,6 +179,66 @@ fn show(
             output::line(format!("{program}: not found"))?;
         }
     }
+    Ok(())
+}
+
+fn show_examined(examined: &Examined) -> Result<(), Stop> {
+    output::line(format!("  pvm exec: {}", exec::standing(examined)))?;
+    if let Some(digest) = digest(examined) {
+        output::line(format!("  sha256: {digest}"))?;
+    }
+    output::line("")?;
+    output::line("who can change it:")?;
+    for step in trust::chain(&examined.found.hit) {
+        let path = name(&step.path);
+        let link = step
+            .leads_to
+            .map(|to| format!(" -> {}", name(&to)))
+            .unwrap_or_default();
+        output::line(format!(
+            "  {path}{link}: uid {}, mode {:04o}",
+            step.uid, step.mode
+        ))?;
+    }
+    Ok(())
+}
+
+/// Returns the SHA-256 of a program that a grant would have to name.
+fn digest(examined: &Examined) -> Option<String> {
+    let Standing::Changeable = examined.standing else {
+        return None;
+    };
+    let bound = BoundProgram::read(&examined.found.program).ok()?;
+    Some(data_encoding::HEXLOWER.encode(&bound.digest()))
+}
+
+fn exec_json(examined: &Examined) -> Value {
+    let path = |path: &Path| output::bytes(path.as_os_str().as_bytes());
+    let chain = trust::chain(&examined.found.hit);
+    let chain = chain.into_iter().map(|step| {
+        json!({
+            "path": path(&step.path),
+            "leads_to": step.leads_to.as_deref().map(path),
+            "uid": step.uid,
+            "mode": format!("{:04o}", step.mode),
+        })
+    });
+    json!({
+        "verdict": exec::verdict(examined),
+        "program": path(&examined.found.program),
+        "why": examined.found.distrust.as_ref().map(ToString::to_string),
+        "interpreter": examined.interpreter.as_deref().map(path),
+        "program_sha256": digest(examined),
+        "chain": chain.collect::<Vec<_>>(),
+    })
+}
+
+fn show_search(
+    program: &str,
+    hits: &[Found],
+    steps: &[Step],
+    path_is_set: bool,
+) -> Result<(), Stop> {
     if hits.len() > 1 {
         output::line("")?;
         output::line("also on PATH:")?;

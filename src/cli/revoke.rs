@@ -28,8 +28,8 @@ pub(crate) struct Revoke {
     #[arg(long, value_name = "NAME", group = "grants", value_parser = values::agent,
           add = ArgValueCandidates::new(completions::agents))]
     agent: Option<AgentName>,
-    /// All grants on this path or below it
-    #[arg(long, value_name = "PATH", group = "grants", value_hint = clap::ValueHint::AnyPath)]
+    /// All grants on this path or below it, or on this repository
+    #[arg(long, value_name = "SCOPE", group = "grants", value_hint = clap::ValueHint::AnyPath)]
     scope: Option<OsString>,
     /// All grants
     #[arg(long, group = "grants")]
@@ -53,7 +53,7 @@ impl Revoke {
             }
             (Some(id), ..) => Selection::Id(id.clone()),
             (_, Some(agent), _) => Selection::Agent(agent.clone()),
-            (.., Some(path)) => Selection::Scope(scope::resolve(path)?.scope),
+            (.., Some(path)) => Selection::Scopes(scope::resolve_any(path)?),
             _ => Selection::All,
         };
         let revoked = context.broker()?.revoke(&selection, &context.caller())?;

@@ -116,7 +116,11 @@ fn grants(snapshot: &Snapshot) -> Table {
                 .as_ref()
                 .map_or("any", AgentName::as_str)
                 .to_owned(),
-            grant.actions.to_string(),
+            if grant.operation.is_some() {
+                format!("{} (one command)", grant.actions)
+            } else {
+                grant.actions.to_string()
+            },
             shown(grant.scope.as_bytes()),
             ends,
             uses,

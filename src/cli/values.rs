@@ -3,6 +3,7 @@
 use crate::audit::event::Outcome;
 use crate::model::action::Action;
 use crate::model::agent::AgentName;
+use crate::model::rule::Effect;
 use crate::model::time::{Timestamp, Ttl};
 use crate::text::{duration, instant};
 
@@ -13,6 +14,11 @@ pub(crate) fn agent(text: &str) -> Result<AgentName, String> {
 pub(crate) fn action(text: &str) -> Result<Action, String> {
     text.parse()
         .map_err(|error: crate::model::action::UnknownAction| error.to_string())
+}
+
+pub(crate) fn effect(text: &str) -> Result<Effect, String> {
+    text.parse()
+        .map_err(|error: crate::model::rule::UnknownEffect| error.to_string())
 }
 
 pub(crate) fn ttl(text: &str) -> Result<Ttl, String> {

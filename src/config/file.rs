@@ -4,7 +4,8 @@ use std::path::{Component, Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Config, ConfigError, PassphraseHash};
+use super::rules::{self, GitTable, Reader, RuleTable, TrashTable};
+use super::{Config, ConfigError, PassphraseHash, recording};
 use crate::model::confinement::Mode;
 use crate::model::time::Ttl;
 use crate::sys::account::Account;
@@ -19,6 +20,9 @@ struct File {
     exec: ExecTable,
     resolver: ResolverTable,
     approver: ApproverTable,
+    permissions: PermissionsTable,
+    git: GitTable,
+    trash: TrashTable,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -54,13 +58,28 @@ struct ApproverTable {
     passphrase: Option<Spanned<String>>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PermissionsTable {
+    rules: Vec<Spanned<RuleTable>>,
+    resolve_commands: Option<bool>,
+    pub(super) audit_enabled: Option<bool>,
+    pub(super) audit_directory: Option<Spanned<String>>,
+    pub(super) log_allowed_commands: Option<bool>,
+    pub(super) log_denied_commands: Option<bool>,
+    pub(super) retention_days: Option<Spanned<i64>>,
+    pub(super) denials_per_minute: Option<Spanned<i64>>,
+    pub(super) cache_enabled: Option<bool>,
+    pub(super) cache_ttl_seconds: Option<Spanned<i64>>,
+}
+
 /// A value that cannot stand, and where it stands.
-struct Complaint {
+pub(super) struct Complaint {
     at: Range<usize>,
     message: String,
 }
 
-fn complain<T>(value: &Spanned<T>, message: impl Into<String>) -> Complaint {
+pub(super) fn complain<T>(value: &Spanned<T>, message: impl Into<String>) -> Complaint {
     Complaint {
         at: value.span(),
         message: message.into(),
@@ -70,7 +89,7 @@ fn complain<T>(value: &Spanned<T>, message: impl Into<String>) -> Complaint {
 /// Reads the text of a configuration file over the defaults.
 pub(super) fn parse(path: &Path, text: &str, account: &Account) -> Result<Config, ConfigError> {
     let complaint = match toml::from_str::<File>(text) {
-        Ok(file) => match apply(file, account) {
+        Ok(file) => match apply(file, account, &Reader::new(path, text, account)) {
             Ok(config) => {
                 return Ok(Config {
                     source: Some(path.to_owned()),
@@ -96,7 +115,7 @@ pub(super) fn parse(path: &Path, text: &str, account: &Account) -> Result<Config
     })
 }
 
-fn apply(file: File, account: &Account) -> Result<Config, Complaint> {
+fn apply(file: File, account: &Account, reader: &Reader<'_>) -> Result<Config, Complaint> {
     let mut config = Config::defaults(account);
     if let Some(path) = &file.vault.path {
         config.vault = absolute(path, account)?;
@@ -129,6 +148,10 @@ fn apply(file: File, account: &Account) -> Result<Config, Complaint> {
             .trusted_directories
             .push(absolute(directory, account)?);
     }
+    recording::apply(&mut config, &file.permissions, account)?;
+    config.policy = reader.policy(&file.permissions.rules, &file.git, &file.trash)?;
+    config.resolve_commands = file.permissions.resolve_commands.unwrap_or(true);
+    config.trash_tool = rules::tool(&file.trash)?;
     config.unattended = file.approver.unattended;
     if let Some(hash) = file.approver.passphrase {
         config.passphrase = Some(passphrase(&hash)?);
@@ -137,7 +160,7 @@ fn apply(file: File, account: &Account) -> Result<Config, Complaint> {
 }
 
 /// Reads a path that is absolute, or below the home directory of the password database.
-fn absolute(value: &Spanned<String>, account: &Account) -> Result<PathBuf, Complaint> {
+pub(super) fn absolute(value: &Spanned<String>, account: &Account) -> Result<PathBuf, Complaint> {
     let text = value.get_ref();
     let path = match text.strip_prefix("~/") {
         Some(below) => account.home.join(below),

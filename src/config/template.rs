@@ -29,6 +29,28 @@ const TEMPLATE: &str = "\
 # passphrase: asked for before a grant is given; 'pvm init --passphrase' sets it.
 [approver]
 # unattended = false
+
+# Pushes that only add or fast-forward: allow, ask or deny.
+[git]
+# plain_push = \"allow\"
+
+# Where safe-trash needs no grant. A tool of yours can move the files in its place, unconfined.
+[trash]
+# workspaces = []
+
+# The JSON log, one file a day beside the vault, and how long it is kept; the trail has everything
+# in any case. Above so many denials in a minute the trail has one entry for many.
+# Rules of yours that hold without a grant; 'pvm rules add' writes them at the end of this file.
+[permissions]
+# audit_enabled = true
+# audit_directory = \"~/.local/share/pvm/audit\"
+# log_allowed_commands = true
+# log_denied_commands = true
+# retention_days = 90
+# denials_per_minute = 60
+# cache_enabled = true
+# cache_ttl_seconds = 300
+# resolve_commands = true
 ";
 
 /// What to set in a configuration file.
@@ -67,6 +89,8 @@ pub(crate) enum ChangeError {
     },
     #[error("'{0}' is there and is not what pvm reads")]
     Strange(&'static str),
+    #[error("there is no rule {0} in the file")]
+    NoRule(usize),
 }
 
 /// Returns the text of a new file.
@@ -88,7 +112,8 @@ pub(crate) fn changed(path: &Path, text: &str, changes: &Changes) -> Result<Stri
         let list = list
             .as_array_mut()
             .ok_or(ChangeError::Strange("resolver.trusted_dirs"))?;
-        append(list, &changes.trusted_directories);
+        let values = changes.trusted_directories.iter().map(String::as_str);
+        append(list, values.map(Value::from).collect());
     }
     if let Some(hash) = &changes.passphrase {
         let value = Item::Value(Value::from(hash.as_str()));
@@ -98,16 +123,16 @@ pub(crate) fn changed(path: &Path, text: &str, changes: &Changes) -> Result<Stri
 }
 
 /// Appends to a list; one that has a line for each value gets a line for each new one.
-fn append(list: &mut Array, values: &[String]) {
+pub(super) fn append(list: &mut Array, values: Vec<Value>) {
     let behind_last = list.trailing().as_str().unwrap_or_default().to_owned();
     if !behind_last.contains('\n') {
-        list.extend(values.iter().map(String::as_str));
+        list.extend(values);
         return;
     }
     let first = format!("{}\n  ", behind_last.trim_end());
     let before = std::iter::once(first.as_str()).chain(std::iter::repeat("\n  "));
-    for (text, before) in values.iter().zip(before) {
-        list.push_formatted(Value::from(text.as_str()).decorated(before, ""));
+    for (value, before) in values.into_iter().zip(before) {
+        list.push_formatted(value.decorated(before, ""));
     }
     list.set_trailing("\n");
     list.set_trailing_comma(true);
@@ -170,7 +195,7 @@ mod tests {
                 _ => format!("{line}\n"),
             })
             .collect();
-        assert_eq!(uncommented.matches(" = ").count(), 7);
+        assert_eq!(uncommented.matches(" = ").count(), 18);
         let defaults = comparable(&Config::defaults(&account()));
         assert_eq!(comparable(&read(&new_file())), defaults);
         assert_eq!(comparable(&read(&uncommented)), defaults);

@@ -16,6 +16,10 @@ const NEWEST_NUMBER: u32 = 9;
 pub(crate) enum ConfineError {
     #[error("this kernel has no Landlock ({0})")]
     Unavailable(&'static str),
+    #[error(
+        "the Landlock of this kernel (ABI {abi}) cannot keep a command in its scope; 3 is needed"
+    )]
+    TooOld { abi: u32 },
     #[error("cannot tell whether this kernel has Landlock: {}", .0.desc())]
     Unclear(Errno),
     #[error("cannot build the Landlock ruleset: {0}")]
@@ -64,12 +68,44 @@ fn wanted() -> BitFlags<AccessFs> {
     rights
 }
 
-fn rights(right: Right) -> BitFlags<AccessFs> {
-    match right {
+/// What confining any other command cannot do without: on an older Landlock it could truncate
+/// every file that it may read, or link it to where it may write.
+const COMMAND_FLOOR: ABI = ABI::V3;
+const COMMAND_FLOOR_NUMBER: u32 = 3;
+
+fn required_for_command() -> BitFlags<AccessFs> {
+    AccessFs::from_write(COMMAND_FLOOR)
+}
+
+/// Returns the rights of a rule, without those that this kernel does not know.
+///
+/// Nobody gets to make devices: one would be a way to the whole disk.
+fn rights(right: Right, abi: u32) -> BitFlags<AccessFs> {
+    let write = AccessFs::WriteFile
+        | AccessFs::Truncate
+        | AccessFs::MakeDir
+        | AccessFs::MakeReg
+        | AccessFs::MakeSym
+        | AccessFs::MakeFifo
+        | AccessFs::MakeSock
+        | AccessFs::Refer
+        | AccessFs::ResolveUnix;
+    let wished = match right {
         Right::Entries => AccessFs::RemoveFile.into(),
         Right::Directories => AccessFs::RemoveDir.into(),
         Right::Both => AccessFs::RemoveFile | AccessFs::RemoveDir,
-    }
+        Right::Write => write,
+        Right::Change => write | AccessFs::RemoveFile | AccessFs::RemoveDir,
+        Right::Device => AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev,
+    };
+    let known = match abi {
+        ..2 => AccessFs::from_all(ABI::V1),
+        2 => AccessFs::from_all(ABI::V2),
+        3..5 => AccessFs::from_all(ABI::V3),
+        5..9 => AccessFs::from_all(ABI::V5),
+        _ => AccessFs::from_all(NEWEST),
+    };
+    wished & known
 }
 
 impl Ruleset {
@@ -78,17 +114,45 @@ impl Ruleset {
         rules: impl IntoIterator<Item = Rule<'a>>,
     ) -> Result<Self, ConfineError> {
         let abi = kernel_abi()?;
-        let mut created = landlock::Ruleset::default()
+        let created = landlock::Ruleset::default()
             .set_compatibility(CompatLevel::HardRequirement)
             .handle_access(required())?
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(wanted())?
             .handle_access(AccessNet::from_all(NEWEST))?
             .scope(Scope::from_all(NEWEST))?
-            .create()?
-            .set_compatibility(CompatLevel::HardRequirement);
+            .create()?;
+        Self::with_rules(created, rules, abi)
+    }
+
+    /// Builds the ruleset for any other command: it may read everything and use the network, and
+    /// change files only where these rules say.
+    pub(crate) fn for_command<'a>(
+        rules: impl IntoIterator<Item = Rule<'a>>,
+    ) -> Result<Self, ConfineError> {
+        let abi = kernel_abi()?;
+        if abi < COMMAND_FLOOR_NUMBER {
+            return Err(ConfineError::TooOld { abi });
+        }
+        let created = landlock::Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(required_for_command())?
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(wanted())?
+            .scope(Scope::from_all(NEWEST))?
+            .create()?;
+        Self::with_rules(created, rules, abi)
+    }
+
+    fn with_rules<'a>(
+        created: RulesetCreated,
+        rules: impl IntoIterator<Item = Rule<'a>>,
+        abi: u32,
+    ) -> Result<Self, ConfineError> {
+        let mut created = created.set_compatibility(CompatLevel::HardRequirement);
         for rule in rules {
-            created = created.add_rule(PathBeneath::new(rule.directory, rights(rule.right)))?;
+            created =
+                created.add_rule(PathBeneath::new(rule.directory, rights(rule.right, abi)))?;
         }
         let level = if abi >= NEWEST_NUMBER {
             Level::Full { abi }

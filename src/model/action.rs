@@ -31,6 +31,11 @@ impl Action {
         }
     }
 
+    /// Says whether what it touches is a repository; else it is a path.
+    pub(crate) const fn reaches_repositories(self) -> bool {
+        matches!(self, Self::GitPush | Self::GitPushForce)
+    }
+
     const fn bit(self) -> u8 {
         match self {
             Self::Rm => 1,
@@ -77,6 +82,11 @@ impl ActionSet {
 
     pub(crate) const fn contains(self, action: Action) -> bool {
         self.0 & action.bit() != 0
+    }
+
+    /// Says whether every action of `other` is one of these.
+    pub(crate) const fn covers(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = Action> {

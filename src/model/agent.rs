@@ -14,7 +14,7 @@ const PERSON: &str = "person";
 pub(crate) struct InvalidAgentName;
 
 /// What an agent calls itself. In advisory mode this is a label and proves nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct AgentName(String);
 
 impl AgentName {

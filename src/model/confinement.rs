@@ -23,6 +23,8 @@ pub(crate) enum Level {
     Own,
     /// Switched off by the configuration.
     Off,
+    /// Nothing says what the command may touch, as for a push.
+    Unconfined,
 }
 
 impl fmt::Display for Level {
@@ -33,6 +35,7 @@ impl fmt::Display for Level {
             Self::Pinned => f.write_str("pinned"),
             Self::Own => f.write_str("own"),
             Self::Off => f.write_str("off"),
+            Self::Unconfined => f.write_str("none"),
         }
     }
 }

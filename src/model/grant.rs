@@ -3,9 +3,10 @@ use std::fmt;
 use super::action::{Action, ActionSet};
 use super::agent::{Agent, AgentName};
 use super::id::Id;
+use super::operation::{Objects, Operation};
 use super::request::Approved;
-use super::scope::PathScope;
-use super::time::{Moment, Timestamp, Uptime};
+use super::scope::Scope;
+use super::time::{Moment, Span, Timestamp, Uptime};
 
 /// How far the wall clock may lie before the issue of a grant and still be believed.
 const CLOCK_SLACK_MS: i64 = 2000;
@@ -59,6 +60,21 @@ impl Window {
     }
 }
 
+impl Window {
+    /// Returns the part of `span` in which the window stands to the clocks as it does now.
+    pub(crate) fn steady(&self, span: Span, now: &Moment) -> Span {
+        let believed_from = Timestamp(self.issued_at.0.saturating_sub(CLOCK_SLACK_MS));
+        let span = [believed_from, self.not_before, self.expires_at]
+            .into_iter()
+            .fold(span, |span, instant| span.cut_at(instant, now));
+        if now.uptime.boot == self.deadline.boot {
+            span.cut_at_uptime(self.deadline.milliseconds, now)
+        } else {
+            span
+        }
+    }
+}
+
 /// How a grant ended before its uses did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -75,8 +91,10 @@ pub(crate) struct Grant {
     pub(crate) agent: Option<AgentName>,
     pub(crate) uid: u32,
     pub(crate) actions: ActionSet,
-    pub(crate) scope: PathScope,
+    pub(crate) scope: Scope,
     pub(crate) pin: Option<Pin>,
+    /// The key of the one operation that it permits; nothing: any in its scope.
+    pub(crate) operation: Option<[u8; 32]>,
     pub(crate) reason: String,
     pub(crate) window: Window,
     /// None: as often as the window allows.
@@ -97,6 +115,10 @@ pub(crate) enum Shortfall {
     UsedUp,
     /// Pinned to a directory that is not there any more.
     Replaced,
+    /// For one command, which is another or has changed since.
+    OtherCommand,
+    /// The program is one that its owner can change, and the grant does not say which content.
+    Changeable,
 }
 
 impl fmt::Display for Shortfall {
@@ -110,6 +132,8 @@ impl fmt::Display for Shortfall {
             Self::ClockSetBack => "given after the time that the clock says now",
             Self::UsedUp => "used up",
             Self::Replaced => "pinned to a directory that was replaced",
+            Self::OtherCommand => "for another command, or the program changed since",
+            Self::Changeable => "not bound to this program's content, which its owner can change",
         })
     }
 }
@@ -134,6 +158,7 @@ impl Grant {
             actions: request.actions,
             scope: request.scope,
             pin: request.pin,
+            operation: request.operation,
             reason: request.reason,
             window: Window {
                 issued_at: now.wall,
@@ -180,12 +205,26 @@ impl Grant {
         }
         (self.pin.is_some() && !root_unchanged).then_some(Shortfall::Replaced)
     }
+
+    /// Says why this grant is of no use for exactly this operation, or nothing.
+    pub(crate) fn falls_short_of(&self, operation: &Operation) -> Option<Shortfall> {
+        match (self.operation, &operation.objects) {
+            (Some(key), _) => (key != operation.key()).then_some(Shortfall::OtherCommand),
+            (None, Objects::Command(command)) if command.digest.is_some() => {
+                Some(Shortfall::Changeable)
+            }
+            (None, _) => None,
+        }
+    }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use std::path::Path;
 
+    use proptest::prelude::*;
+
+    use super::super::scope::PathScope;
     use super::*;
 
     pub(crate) const BOOT: [u8; 16] = [7; 16];
@@ -218,8 +257,9 @@ pub(crate) mod tests {
             agent: None,
             uid: 1000,
             actions: ActionSet::of(&[Action::Rm]).unwrap(),
-            scope: PathScope::new(Path::new(path)).unwrap(),
+            scope: PathScope::new(Path::new(path)).unwrap().into(),
             pin: None,
+            operation: None,
             reason: String::new(),
             window: Window {
                 issued_at: issued.wall,
@@ -280,6 +320,30 @@ pub(crate) mod tests {
         assert_eq!(shortfall(&later, &moment(29_999)), Some(Shortfall::NotYet));
         assert_eq!(shortfall(&later, &moment(30_000)), None);
         assert_eq!(shortfall(&later, &moment(70_000)), Some(Shortfall::Expired));
+    }
+
+    proptest! {
+        #[test]
+        fn p_d57_within_a_steady_span_a_window_stands_as_it_did(
+            wall in 0_i64..90_000, later in 0_i64..90_000,
+            uptime in 0_i64..90_000, uptime_later in 0_i64..90_000,
+            start in 10_000_i64..60_000,
+        ) {
+            let mut window = grant("/a").window;
+            window.not_before = Timestamp(start);
+            let at = |wall, milliseconds| Moment {
+                wall: Timestamp(wall),
+                uptime: Uptime { boot: BOOT, milliseconds },
+            };
+            let (now, then) = (at(wall, uptime), at(later, uptime_later));
+            let span = window.steady(Span::of_boot(&now), &now);
+            prop_assert!(span.includes(&now));
+            if span.includes(&then) {
+                prop_assert_eq!(window.state(&now), window.state(&then));
+            }
+            let other_boot = Moment { uptime: Uptime { boot: [8; 16], ..now.uptime }, ..now };
+            prop_assert!(!span.includes(&other_boot));
+        }
     }
 
     #[test]

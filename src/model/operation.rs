@@ -1,9 +1,13 @@
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use sha2::{Digest, Sha256};
+
 use super::action::Action;
-use super::scope::PathScope;
+use super::repository::RepositoryScope;
+use super::scope::{PathScope, Scope};
 
 /// What tells two files apart on a running system: device and inode number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,13 +54,141 @@ pub(crate) struct Target {
     pub(crate) recursive: bool,
 }
 
+/// A program that is to run with these words, for `pvm exec`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Invocation {
+    /// The words as typed, the program's first.
+    pub(crate) words: Vec<OsString>,
+    /// The file that would be executed, after every link.
+    pub(crate) program: PathBuf,
+    /// The SHA-256 of that file, where its owner could change it: only a grant for exactly this
+    /// content permits it.
+    pub(crate) digest: Option<[u8; 32]>,
+    /// The working directory; nothing when it is `/`.
+    pub(crate) directory: Option<PathScope>,
+    /// Whether the words behind the program's name are a command of their own, as for `env`, and
+    /// where in `words` such a command may begin.
+    pub(crate) inner: Vec<usize>,
+}
+
+/// What an operation would touch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Objects {
+    /// Operands of `rm` or `trash`; none when the command touches nothing, as `rm --help` does.
+    Paths(Vec<Target>),
+    /// What a push would reach: each repository, with the ref where it is known.
+    Repositories(Vec<RepositoryScope>),
+    Command(Invocation),
+}
+
 /// One attempt: what would be done to what, and the words that said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Operation {
     pub(crate) action: Action,
-    /// Empty when the command touches nothing, as `rm --help` does.
-    pub(crate) targets: Vec<Target>,
-    /// The caller's own words, the program's name first.
+    pub(crate) objects: Objects,
+    /// The caller's own words, the program's name first; without credentials.
     pub(crate) argv: Vec<OsString>,
     pub(crate) cwd: PathBuf,
+}
+
+impl Operation {
+    /// Returns the operands that are paths.
+    pub(crate) fn targets(&self) -> &[Target] {
+        match &self.objects {
+            Objects::Paths(targets) => targets,
+            _ => &[],
+        }
+    }
+
+    /// Returns the scopes that have to be covered, in order.
+    pub(crate) fn scopes(&self) -> Vec<Scope> {
+        match &self.objects {
+            Objects::Paths(targets) => targets
+                .iter()
+                .map(|target| Scope::Path(target.scope.clone()))
+                .collect(),
+            Objects::Repositories(repositories) => repositories
+                .iter()
+                .cloned()
+                .map(Scope::Repository)
+                .collect(),
+            Objects::Command(command) => {
+                command.directory.iter().cloned().map(Scope::Path).collect()
+            }
+        }
+    }
+
+    /// Returns what tells this operation from every other: SHA-256 over its action, what it
+    /// touches, its words where they are the operation, and its working directory, each with its
+    /// length before it (S-D6, S-D8, V-D10).
+    pub(crate) fn key(&self) -> [u8; 32] {
+        let mut key = Key::new(b"pvm operation 1");
+        key.part(self.action.name().as_bytes());
+        key.part(self.cwd.as_os_str().as_bytes());
+        match &self.objects {
+            Objects::Paths(targets) => {
+                key.parts(targets.iter().map(|target| target.scope.as_bytes()));
+                key.parts(targets.iter().map(|target| [u8::from(target.recursive)]));
+            }
+            Objects::Repositories(repositories) => {
+                key.parts(repositories.iter().map(RepositoryScope::as_bytes));
+            }
+            Objects::Command(command) => {
+                key.parts(command.words.iter().map(|word| word.as_bytes()));
+                key.part(command.program.as_os_str().as_bytes());
+                key.part(command.digest.as_ref().map_or(&[], |digest| digest));
+            }
+        }
+        key.0.finalize().into()
+    }
+}
+
+struct Key(Sha256);
+
+impl Key {
+    fn new(domain: &[u8]) -> Self {
+        let mut key = Self(Sha256::new());
+        key.part(domain);
+        key
+    }
+
+    fn part(&mut self, part: &[u8]) {
+        self.0.update((part.len() as u64).to_be_bytes());
+        self.0.update(part);
+    }
+
+    fn parts<T: AsRef<[u8]>>(&mut self, parts: impl ExactSizeIterator<Item = T>) {
+        self.0.update((parts.len() as u64).to_be_bytes());
+        for part in parts {
+            self.part(part.as_ref());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(words: &[&str], cwd: &str) -> Operation {
+        Operation {
+            action: Action::Exec,
+            objects: Objects::Command(Invocation {
+                words: words.iter().map(OsString::from).collect(),
+                program: PathBuf::from("/usr/bin/x"),
+                digest: None,
+                directory: None,
+                inner: Vec::new(),
+            }),
+            argv: Vec::new(),
+            cwd: PathBuf::from(cwd),
+        }
+    }
+
+    #[test]
+    fn v_d10_and_arg_38_words_are_not_joined() {
+        let one = command(&["rm", "a b"], "/w").key();
+        assert_ne!(one, command(&["rm", "a", "b"], "/w").key());
+        assert_ne!(one, command(&["rm", "a b"], "/v").key());
+        assert_eq!(one, command(&["rm", "a b"], "/w").key());
+    }
 }

@@ -4,7 +4,7 @@ use super::action::ActionSet;
 use super::agent::AgentName;
 use super::grant::Pin;
 use super::id::Id;
-use super::scope::PathScope;
+use super::scope::Scope;
 use super::time::{Timestamp, Ttl};
 
 /// Who acts: an agent that asks, or a person that answers.
@@ -39,14 +39,31 @@ pub(crate) enum RequestState {
     Pending,
     Approved,
     Denied,
+    Expired,
+    Cancelled,
 }
 
 impl RequestState {
+    const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Approved,
+        Self::Denied,
+        Self::Expired,
+        Self::Cancelled,
+    ];
+
+    /// Reads a state back from its stored name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Approved => "approved",
             Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -58,8 +75,10 @@ pub(crate) struct Request {
     pub(crate) agent: Option<AgentName>,
     pub(crate) uid: u32,
     pub(crate) actions: ActionSet,
-    pub(crate) scope: PathScope,
+    pub(crate) scope: Scope,
     pub(crate) pin: Option<Pin>,
+    /// The key of the one operation that is asked for; nothing: any in the scope.
+    pub(crate) operation: Option<[u8; 32]>,
     pub(crate) reason: String,
     pub(crate) ttl: Ttl,
     pub(crate) not_before: Option<Timestamp>,
@@ -152,6 +171,7 @@ mod tests {
     use std::path::Path;
 
     use super::super::action::Action;
+    use super::super::scope::PathScope;
     use super::*;
 
     fn request(state: RequestState) -> Request {
@@ -160,8 +180,9 @@ mod tests {
             agent: None,
             uid: 1000,
             actions: ActionSet::of(&[Action::Rm]).unwrap(),
-            scope: PathScope::new(Path::new("/tmp/x")).unwrap(),
+            scope: PathScope::new(Path::new("/tmp/x")).unwrap().into(),
             pin: None,
+            operation: None,
             reason: String::new(),
             ttl: Ttl::minutes(10),
             not_before: None,
@@ -201,7 +222,10 @@ mod tests {
 
     #[test]
     fn s_d4_a_decided_request_is_not_decided_again() {
-        for state in [RequestState::Approved, RequestState::Denied] {
+        for state in RequestState::ALL
+            .into_iter()
+            .filter(|state| *state != RequestState::Pending)
+        {
             let person = Principal::Person { uid: 1000 };
             let refused = request(state).approve(&verdict(person)).unwrap_err();
             assert_eq!(refused, NotApproved::NotPending, "{}", state.name());

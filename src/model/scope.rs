@@ -2,6 +2,71 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+use super::repository::RepositoryScope;
+
+/// A resolved set of things that a grant or a rule is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Scope {
+    Path(PathScope),
+    Repository(RepositoryScope),
+}
+
+impl Scope {
+    /// Returns the stored name of the type.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Path(_) => "path",
+            Self::Repository(_) => "repository",
+        }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Path(path) => path.as_bytes(),
+            Self::Repository(repository) => repository.as_bytes(),
+        }
+    }
+
+    /// Reads a scope back from its stored type and bytes.
+    pub(crate) fn from_stored(kind: &str, bytes: Vec<u8>) -> Option<Self> {
+        match kind {
+            "path" => PathScope::from_bytes(bytes).ok().map(Self::Path),
+            "repository" => RepositoryScope::parse(&bytes).ok().map(Self::Repository),
+            _ => None,
+        }
+    }
+
+    /// Says whether `other` is of the same type and lies in this scope (P-D12).
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Path(own), Self::Path(other)) => own.covers(other),
+            (Self::Repository(own), Self::Repository(other)) => own.covers(other),
+            _ => false,
+        }
+    }
+
+    /// Returns every scope that covers this one, the nearest first.
+    pub(crate) fn ancestors(&self) -> Vec<Self> {
+        match self {
+            Self::Path(path) => path.ancestors().map(Self::Path).collect(),
+            Self::Repository(repository) => repository.ancestors().map(Self::Repository).collect(),
+        }
+    }
+
+    pub(crate) const fn path(&self) -> Option<&PathScope> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Repository(_) => None,
+        }
+    }
+}
+
+impl From<PathScope> for Scope {
+    fn from(path: PathScope) -> Self {
+        Self::Path(path)
+    }
+}
+
 /// Why a path cannot be a scope.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum InvalidScope {

@@ -88,6 +88,54 @@ impl fmt::Display for Ttl {
     }
 }
 
+/// A stretch of time on both clocks, in one boot: from the first bound on, and before the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    boot: [u8; 16],
+    wall: (i64, i64),
+    uptime: (i64, i64),
+}
+
+impl Span {
+    /// Returns all of the boot that `now` is in.
+    pub(crate) const fn of_boot(now: &Moment) -> Self {
+        Self {
+            boot: now.uptime.boot,
+            wall: (i64::MIN, i64::MAX),
+            uptime: (i64::MIN, i64::MAX),
+        }
+    }
+
+    /// Keeps the side of an instant of the wall clock on which `now` is.
+    #[must_use]
+    pub(crate) fn cut_at(mut self, instant: Timestamp, now: &Moment) -> Self {
+        cut(&mut self.wall, instant.0, now.wall.0);
+        self
+    }
+
+    /// Keeps the side of so many milliseconds since the boot on which `now` is.
+    #[must_use]
+    pub(crate) fn cut_at_uptime(mut self, milliseconds: i64, now: &Moment) -> Self {
+        cut(&mut self.uptime, milliseconds, now.uptime.milliseconds);
+        self
+    }
+
+    pub(crate) fn includes(&self, now: &Moment) -> bool {
+        let within = |(from, to): (i64, i64), at: i64| from <= at && at < to;
+        now.uptime.boot == self.boot
+            && within(self.wall, now.wall.0)
+            && within(self.uptime, now.uptime.milliseconds)
+    }
+}
+
+fn cut((from, to): &mut (i64, i64), at: i64, now: i64) {
+    if at <= now {
+        *from = at.max(*from);
+    } else {
+        *to = at.min(*to);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

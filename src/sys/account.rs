@@ -39,13 +39,24 @@ pub(crate) fn own() -> Result<Account, AccountError> {
 
 /// Returns every home directory in the password database that a person could have.
 pub(crate) fn homes() -> Vec<PathBuf> {
+    listed(|_| true)
+}
+
+/// Returns the home directories of root and of the people in the password database, which are those
+/// with a uid from 1000 on (`UID_MIN` of login.defs(5)), without `nobody`.
+pub(crate) fn homes_of_people() -> Vec<PathBuf> {
+    listed(|uid| uid == 0 || (1000..65_534).contains(&uid))
+}
+
+fn listed(wanted: impl Fn(u32) -> bool) -> Vec<PathBuf> {
     let Ok(table) = std::fs::read_to_string("/etc/passwd") else {
         return Vec::new();
     };
-    let home = |line: &str| line.split(':').nth(5).map(PathBuf::from);
-    table
-        .lines()
-        .filter_map(home)
-        .filter(|path| path.is_absolute())
-        .collect()
+    let home = |line: &str| {
+        let mut fields = line.split(':').skip(2);
+        let uid = fields.next()?.parse().ok()?;
+        let home = PathBuf::from(fields.nth(2)?);
+        (wanted(uid) && home.is_absolute()).then_some(home)
+    };
+    table.lines().filter_map(home).collect()
 }

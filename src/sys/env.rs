@@ -1,5 +1,6 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use super::account::Account;
 use crate::model::agent::{AgentName, InvalidAgentName};
@@ -23,6 +24,20 @@ const KEPT: [&str; 13] = [
     "LC_TIME",
     "COLUMNS",
     "LINES",
+];
+
+/// What `git push` and the commands of `pvm exec` may know besides: how to reach the network, and
+/// the agent that holds the keys.
+const KEPT_FOR_NETWORK: [&str; 9] = [
+    "SSH_AUTH_SOCK",
+    "http_proxy",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "HTTP_PROXY",
 ];
 
 /// Returns a variable of the caller's environment as bytes.
@@ -83,6 +98,19 @@ pub(crate) fn names() -> Vec<OsString> {
     std::env::vars_os().map(|(name, _)| name).collect()
 }
 
+/// Returns the caller's whole environment, for a command that is only passed on.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where the environment is read"
+)]
+pub(crate) fn whole() -> Vec<CString> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| {
+            CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
+        })
+        .collect()
+}
+
 /// Returns the environment for the real command: each name once, values that cannot name a file.
 pub(crate) fn rebuilt(account: &Account) -> Vec<CString> {
     let mut fixed = vec![("PATH", OsStr::new(SAFE_PATH))];
@@ -100,6 +128,50 @@ pub(crate) fn rebuilt(account: &Account) -> Vec<CString> {
         .filter_map(|(name, value)| {
             CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
         })
+        .collect()
+}
+
+/// Returns the environment for `git push`: that of every command, the network's, and `pinned`.
+///
+/// None of the caller's `GIT_*` is in it (ENV-19 to ENV-26).
+pub(crate) fn for_git(account: &Account, pinned: &[(String, Vec<u8>)]) -> Vec<CString> {
+    let kept = KEPT_FOR_NETWORK.into_iter().filter_map(|name| {
+        let value = bytes(name)?;
+        Some((name.to_owned(), value.as_bytes().to_vec()))
+    });
+    rebuilt(account)
+        .into_iter()
+        .chain(
+            kept.chain(pinned.iter().cloned())
+                .filter_map(|(name, value)| {
+                    CString::new([name.as_bytes(), b"=", &value].concat()).ok()
+                }),
+        )
+        .collect()
+}
+
+/// Returns the environment for a command of `pvm exec`: that of every command and the network's, with
+/// the directories that the configuration trusts behind the usual ones.
+pub(crate) fn for_command(account: &Account, trusted: &[PathBuf]) -> Vec<CString> {
+    let mut path = OsString::from(SAFE_PATH);
+    // A colon in a name would make two entries of it.
+    for directory in trusted
+        .iter()
+        .filter(|path| !path.as_os_str().as_bytes().contains(&b':'))
+    {
+        path.push(":");
+        path.push(directory);
+    }
+    let path = [b"PATH=", path.as_bytes()].concat();
+    let usual = rebuilt(account)
+        .into_iter()
+        .filter(|word| !word.as_bytes().starts_with(b"PATH="));
+    let network = KEPT_FOR_NETWORK
+        .into_iter()
+        .filter_map(|name| Some([name.as_bytes(), b"=", bytes(name)?.as_bytes()].concat()));
+    let added = [path].into_iter().chain(network);
+    usual
+        .chain(added.filter_map(|word| CString::new(word).ok()))
         .collect()
 }
 

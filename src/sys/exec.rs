@@ -1,7 +1,9 @@
 use std::convert::Infallible;
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
+use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
 use nix::unistd::execve;
@@ -24,13 +26,49 @@ pub(crate) fn become_program(
     execve(&path, argv, environment)
 }
 
+/// Runs a program to its end and returns what it wrote to standard output, or its exit status when
+/// it failed. Its standard error is the caller's, so that it can say why.
+///
+/// `environment` is the whole of it, in words of the form `NAME=VALUE`.
+pub(crate) fn output(
+    program: &Path,
+    arguments: &[OsString],
+    environment: &[CString],
+    input: &[u8],
+) -> std::io::Result<Result<Vec<u8>, i32>> {
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear();
+    for word in environment {
+        let word = word.as_bytes();
+        let sign = word.iter().position(|byte| *byte == b'=');
+        if let Some((name, value)) = sign.and_then(|sign| word.split_at_checked(sign)) {
+            let value = value.get(1..).unwrap_or_default();
+            command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
+        }
+    }
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that ends without reading says more by its status.
+        let _unread = stdin.write_all(input);
+    }
+    let output = child.wait_with_output()?;
+    Ok(if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(output.status.code().unwrap_or(128))
+    })
+}
+
 /// Says whether a program calls itself GNU, by running it with `--version`.
 pub(crate) fn is_gnu(program: &Path) -> std::io::Result<bool> {
-    let output = std::process::Command::new(program)
+    let output = Command::new(program)
         .arg("--version")
         .env_clear()
         .env("LC_ALL", "C")
-        .stdin(std::process::Stdio::null())
+        .stdin(Stdio::null())
         .output()?;
     let first_line = output
         .stdout

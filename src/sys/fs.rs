@@ -1,19 +1,22 @@
 //! Files of pvm's own: made with an explicit mode, and believed only when nobody else could have
 //! written them.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::Mode;
 use nix::sys::time::TimeSpec;
+use nix::unistd::AccessFlags;
 
-use super::{process, random};
+use super::{process, random, stamp};
 
 /// Why a file is not believed.
 #[derive(Debug, thiserror::Error)]
@@ -82,28 +85,39 @@ fn wrong_owner(path: &Path, owner: u32) -> Suspicion {
     }
 }
 
+pub(super) fn check_owner(path: &Path, status: &fs::Metadata) -> Result<(), Suspicion> {
+    if status.uid() == process::uid() {
+        Ok(())
+    } else {
+        Err(wrong_owner(path, status.uid()))
+    }
+}
+
 /// Checks a directory that is for this user alone.
 pub(crate) fn check_private_directory(path: &Path) -> Result<(), Suspicion> {
     let status = fs::symlink_metadata(path).map_err(Suspicion::io(path))?;
     if !status.is_dir() {
         return Err(Suspicion::NotADirectory(path.to_owned()));
     }
-    if status.uid() != process::uid() {
-        return Err(wrong_owner(path, status.uid()));
-    }
+    check_owner(path, &status)?;
     check_not_writable(path, status.mode())
 }
 
 /// Checks a file that is for this user alone: regular, with one name, closed to everybody else
 /// (DB-10, DB-11, DB-12).
 pub(crate) fn check_private_file(path: &Path) -> Result<(), Suspicion> {
-    let status = fs::symlink_metadata(path).map_err(Suspicion::io(path))?;
+    check_private(
+        path,
+        &fs::symlink_metadata(path).map_err(Suspicion::io(path))?,
+    )
+}
+
+/// Checks what is known of such a file.
+pub(super) fn check_private(path: &Path, status: &fs::Metadata) -> Result<(), Suspicion> {
     if !status.is_file() {
         return Err(Suspicion::NotAFile(path.to_owned()));
     }
-    if status.uid() != process::uid() {
-        return Err(wrong_owner(path, status.uid()));
-    }
+    check_owner(path, status)?;
     if status.nlink() != 1 {
         return Err(Suspicion::HardLinked {
             path: path.to_owned(),
@@ -121,7 +135,7 @@ pub(crate) fn check_private_file(path: &Path) -> Result<(), Suspicion> {
     Ok(())
 }
 
-fn check_not_writable(path: &Path, mode: u32) -> Result<(), Suspicion> {
+pub(super) fn check_not_writable(path: &Path, mode: u32) -> Result<(), Suspicion> {
     let mode = mode & 0o7777;
     if mode & 0o022 == 0 {
         Ok(())
@@ -152,6 +166,35 @@ pub(crate) fn open_trusted(path: &Path, owners: &[u32]) -> Result<File, Suspicio
     Ok(file)
 }
 
+/// Reads a regular file of at most `limit` bytes, whoever wrote it. What is not a regular file is
+/// an error and never waited for.
+pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    let status = file.metadata()?;
+    if status.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !status.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let expected = usize::try_from(status.len().min(limit)).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(expected.saturating_add(1));
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}
+
+/// Says whether this user may look names up in a directory, or execute a file: access(2) with
+/// X_OK.
+pub(crate) fn is_searchable(path: &Path) -> bool {
+    nix::unistd::access(path, AccessFlags::X_OK).is_ok()
+}
+
 /// Makes a directory for this user alone, with what is missing above it.
 pub(crate) fn make_private_directory(path: &Path) -> io::Result<()> {
     if let Some(above) = path.parent() {
@@ -168,6 +211,7 @@ pub(crate) fn make_private_directory(path: &Path) -> io::Result<()> {
 /// Makes an empty file for this user alone, or an error when something stands there already.
 pub(crate) fn create_private_file(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
+        .read(true)
         .write(true)
         .create_new(true)
         .mode(0o600)
@@ -193,6 +237,27 @@ pub(crate) fn open_or_create_private_file(path: &Path) -> io::Result<File> {
         },
         opened => opened,
     }
+}
+
+/// Returns the beginning of a file for this user alone, up to `most` bytes.
+pub(crate) fn read_private_file(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    check_private(path, &file.metadata()?).map_err(io::Error::other)?;
+    let mut bytes = vec![0; most];
+    let read = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+/// Writes over the beginning of a file for this user alone, which is made when there is none.
+/// Durable only by chance.
+pub(crate) fn overwrite_private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = open_or_create_private_file(path)?;
+    check_private(path, &file.metadata()?).map_err(io::Error::other)?;
+    file.write_all_at(bytes, 0)
 }
 
 /// Writes a file that is complete or absent: a temporary name, fsync, rename, fsync of the
@@ -230,26 +295,39 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8], mode: u32, replace: bool) -
 /// Gives a file its final name unless something stands there already, and makes that durable.
 ///
 /// Returns whether the name was free.
-#[expect(unsafe_code, reason = "nix has renameat2 for glibc only")]
 pub(crate) fn move_new(from: &Path, to: &Path) -> io::Result<bool> {
-    let old = CString::new(from.as_os_str().as_bytes())?;
-    let new = CString::new(to.as_os_str().as_bytes())?;
-    // SAFETY: both names are C strings that live through the call.
+    match rename_new(AT_FDCWD, from.as_os_str(), AT_FDCWD, to.as_os_str()) {
+        Ok(()) => sync_directory(to.parent().unwrap_or(Path::new("."))).map(|()| true),
+        Err(Errno::EEXIST) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Moves an entry of one directory to a name in another, never onto something that is there.
+///
+/// The error is the kernel's own: `EEXIST` for a name that is taken, `EXDEV` for another file
+/// system or mount, `EINVAL` where the file system cannot promise to replace nothing (rename(2)).
+#[expect(unsafe_code, reason = "nix has renameat2 for glibc only")]
+pub(crate) fn rename_new(
+    from: impl AsFd,
+    old: &OsStr,
+    to: impl AsFd,
+    new: &OsStr,
+) -> Result<(), Errno> {
+    let old = CString::new(old.as_bytes()).map_err(|_| Errno::EINVAL)?;
+    let new = CString::new(new.as_bytes()).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: both names are C strings that live through the call, as the descriptors do.
     let status = unsafe {
         libc::syscall(
             libc::SYS_renameat2,
-            libc::AT_FDCWD,
+            from.as_fd().as_raw_fd(),
             old.as_ptr(),
-            libc::AT_FDCWD,
+            to.as_fd().as_raw_fd(),
             new.as_ptr(),
             libc::RENAME_NOREPLACE,
         )
     };
-    match Errno::result(status) {
-        Ok(_) => sync_directory(to.parent().unwrap_or(Path::new("."))).map(|()| true),
-        Err(Errno::EEXIST) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    Errno::result(status).map(drop)
 }
 
 /// Gives a file this instant as the time of its last change.
@@ -257,7 +335,7 @@ pub(crate) fn touch(path: &Path) -> io::Result<()> {
     use nix::sys::stat::{UtimensatFlags, utimensat};
     let now = TimeSpec::UTIME_NOW;
     let flag = UtimensatFlags::NoFollowSymlink;
-    Ok(utimensat(nix::fcntl::AT_FDCWD, path, &now, &now, flag)?)
+    Ok(utimensat(AT_FDCWD, path, &now, &now, flag)?)
 }
 
 /// Makes the names in a directory durable.
@@ -267,7 +345,15 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// The queue of those who use the vault. Held until it is dropped, or the process becomes another.
 #[derive(Debug)]
-pub(crate) struct QueueTicket(#[expect(dead_code, reason = "held for its drop")] File);
+pub(crate) struct QueueTicket(File);
+
+impl QueueTicket {
+    /// Raises the number in the lock file, by which those who do not stand in the queue see that
+    /// something is about to change.
+    pub(crate) fn announce_change(&self) -> io::Result<()> {
+        stamp::raise_number(&self.0)
+    }
+}
 
 /// Nobody finished for this long while one waited: whoever holds the lock hangs (DB-02).
 pub(crate) const LONGEST_STANDSTILL: Duration = Duration::from_secs(2);

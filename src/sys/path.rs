@@ -7,8 +7,9 @@ mod pinned;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::rc::Rc;
 
 use nix::errno::Errno;
@@ -16,11 +17,13 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{SFlag, fstat, fstatat, stat};
 use nix::sys::statfs::fstatfs;
 
-use crate::model::operation::TargetKind;
+use crate::model::operation::{FileIdentity, TargetKind};
 use crate::model::scope::{InvalidScope, PathScope};
 use identity::{file_type, lineage};
 
-pub(crate) use identity::{ancestry, canonical, identity, identity_of_link, name_of, pin};
+pub(crate) use identity::{
+    ancestry, canonical, hold, identity, identity_of, identity_of_link, name_of, pin,
+};
 pub(crate) use pinned::{Obstacle, Parent, Pinned};
 
 /// File systems that show the kernel and hold no files of anybody's: proc, sysfs, cgroup2,
@@ -79,15 +82,30 @@ impl PathError {
 pub(crate) struct Resolver {
     parents: BTreeMap<Vec<u8>, (Rc<Parent>, Vec<u8>)>,
     device_file_system: Option<u64>,
+    /// Where relative operands are looked up; nothing: in the working directory.
+    base: Option<OwnedFd>,
+    /// The program whose names are no operands; nothing: this one.
+    own: Option<FileIdentity>,
 }
 
 impl Resolver {
+    /// Resolves operands as another process would that works in `directory`, and whose wrappers are
+    /// the program `own`.
+    pub(crate) fn on_behalf(directory: &Path, own: FileIdentity) -> Result<Self, PathError> {
+        let base = open_directory(None, directory.as_os_str().as_bytes());
+        Ok(Self {
+            base: Some(base.map_err(PathError::System)?),
+            own: Some(own),
+            ..Self::default()
+        })
+    }
+
     /// Returns what `operand` names, seen from the working directory.
     pub(crate) fn resolve(&mut self, operand: &OsStr) -> Result<Pinned, PathError> {
         let (directory, name, slash) = split(operand.as_bytes())?;
         let (parent, missing) = self.parent(directory)?;
         if missing.is_empty() {
-            return found(parent, name, slash);
+            return found(parent, name, slash, self.own);
         }
         let rest = [missing.as_slice(), b"/", name].concat();
         let path = parent.path.join(OsStr::from_bytes(&rest));
@@ -108,7 +126,7 @@ impl Resolver {
         }
         let mut existing = directory;
         let (fd, missing) = loop {
-            match open_directory(existing) {
+            match open_directory(self.base.as_ref(), existing) {
                 Ok(fd) => break (fd, missing_below(directory, existing)?),
                 Err(Errno::ENOENT) => existing = above(existing).ok_or(PathError::Deleted)?,
                 Err(error) => return Err(PathError::System(error)),
@@ -182,11 +200,37 @@ fn split(operand: &[u8]) -> Result<(&[u8], &[u8], bool), PathError> {
     Ok((directory, name, !slashes.is_empty()))
 }
 
-fn open_directory(path: &[u8]) -> Result<OwnedFd, Errno> {
+fn open_directory(base: Option<&OwnedFd>, path: &[u8]) -> Result<OwnedFd, Errno> {
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    openat2(AT_FDCWD, path, how)
+    openat2(base.map_or(AT_FDCWD, AsFd::as_fd), path, how)
+}
+
+/// Opens a directory by its canonical path, or the working directory by `.`, through no link.
+///
+/// Returns it with the identities of it and of every directory above, the root last.
+pub(crate) fn open_canonical(path: &Path) -> Result<(OwnedFd, Rc<[FileIdentity]>), PathError> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let fd = openat2(AT_FDCWD, path, how).map_err(PathError::System)?;
+    let name = name_of(&fd)?;
+    if path.is_absolute() && name != path {
+        return Err(PathError::Changed);
+    }
+    let lineage = lineage(&fd, &name)?;
+    Ok((fd, lineage))
+}
+
+/// Opens a character device as itself; nothing when there is none of that name.
+pub(crate) fn open_device(path: &Path) -> Option<OwnedFd> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let fd = openat2(AT_FDCWD, path, how).ok()?;
+    let status = fstat(&fd).ok()?;
+    (file_type(&status) == SFlag::S_IFCHR).then_some(fd)
 }
 
 /// Returns the spelling of the directory above, or nothing when there is none to try.
@@ -219,7 +263,12 @@ fn missing_below(directory: &[u8], existing: &[u8]) -> Result<Vec<u8>, PathError
     Ok(names.join(&b'/'))
 }
 
-fn found(parent: Rc<Parent>, name: &[u8], slash: bool) -> Result<Pinned, PathError> {
+fn found(
+    parent: Rc<Parent>,
+    name: &[u8],
+    slash: bool,
+    own: Option<FileIdentity>,
+) -> Result<Pinned, PathError> {
     let name = OsStr::from_bytes(name);
     let scope = PathScope::new(&parent.path.join(name))?;
     let mut pinned = Pinned {
@@ -243,7 +292,7 @@ fn found(parent: Rc<Parent>, name: &[u8], slash: bool) -> Result<Pinned, PathErr
     if matches!(file_type(&status), SFlag::S_IFCHR | SFlag::S_IFBLK) {
         return Err(PathError::KernelFileSystem);
     }
-    if file_type(&status) == SFlag::S_IFLNK && leads_to_this_program(&pinned.parent, name) {
+    if file_type(&status) == SFlag::S_IFLNK && leads_to_pvm(&pinned.parent, name, own) {
         return Err(PathError::OwnName);
     }
     pinned.kind = if directory {
@@ -261,11 +310,13 @@ fn found(parent: Rc<Parent>, name: &[u8], slash: bool) -> Result<Pinned, PathErr
     Ok(pinned)
 }
 
-/// Says whether a link is one of the names that this program was installed under.
-fn leads_to_this_program(parent: &Parent, link: &OsStr) -> bool {
+/// Says whether a link is one of the names that pvm was installed under; `own` is it, unless this
+/// program is.
+fn leads_to_pvm(parent: &Parent, link: &OsStr, own: Option<FileIdentity>) -> bool {
     let target = fstatat(&parent.fd, link, AtFlags::empty());
-    target.is_ok_and(|target| {
-        stat("/proc/self/exe").is_ok_and(|own| identity(&own) == identity(&target))
+    target.is_ok_and(|target| match own {
+        Some(own) => own == identity(&target),
+        None => stat("/proc/self/exe").is_ok_and(|own| identity(&own) == identity(&target)),
     })
 }
 

@@ -153,6 +153,46 @@ impl SavedLimit {
     }
 }
 
+/// Runs a child process to its end, and returns its exit status, or 128 and the number of the
+/// signal that killed it. What a terminal sends to end a command is the child's to answer.
+///
+/// There must be no other thread. `work` ends in another program, or with a status of its own.
+#[expect(
+    unsafe_code,
+    reason = "nix marks fork unsafe for programs with threads"
+)]
+pub(crate) fn run_child(work: impl FnOnce() -> u8) -> io::Result<u8> {
+    let ignored = [Signal::SIGINT, Signal::SIGQUIT]
+        .into_iter()
+        .map(|signal| set_handler(signal, SigHandler::SigIgn))
+        .collect::<io::Result<Vec<_>>>()?;
+    // SAFETY: pvm never starts a thread, so the child's memory is in no half-changed state.
+    let status = match unsafe { fork() }? {
+        ForkResult::Child => {
+            let restored = ignored.iter().try_for_each(SavedSignal::restore);
+            let status = if restored.is_ok() { work() } else { 125 };
+            // SAFETY: ends the child at once, without flushing what the parent has buffered.
+            unsafe { libc::_exit(status.into()) }
+        }
+        ForkResult::Parent { child } => loop {
+            match waitpid(child, None) {
+                Ok(WaitStatus::Exited(_, status)) => {
+                    break u8::try_from(status).unwrap_or(u8::MAX);
+                }
+                Ok(WaitStatus::Signaled(_, signal, _)) => {
+                    break u8::try_from(signal as i32)
+                        .unwrap_or_default()
+                        .saturating_add(128);
+                }
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        },
+    };
+    ignored.iter().try_for_each(SavedSignal::restore)?;
+    Ok(status)
+}
+
 /// Does something irrevocable in a child process, and returns the exit status that it chose.
 ///
 /// There must be no other thread: the child has only the one that calls.

@@ -1,19 +1,26 @@
 //! Which program a name stands for, and whether it can be trusted to be that program.
 
+mod bound;
+mod standing;
+
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
 use super::env::SAFE_PATH;
 use super::path::links;
+use super::process;
 use crate::model::operation::FileIdentity;
+
+pub(crate) use bound::BoundProgram;
+pub(crate) use standing::{Examined, Standing, chain, is_executable, only_root_can_change};
 
 const MOST_LINKS: usize = 40;
 
@@ -30,6 +37,11 @@ pub(crate) enum Distrust {
     },
     RaisesPrivileges,
     Script,
+    /// It is a script, and what would read it is not trusted itself.
+    Interpreter {
+        path: PathBuf,
+        why: Box<Distrust>,
+    },
     NotAProgram,
     Unreadable {
         path: PathBuf,
@@ -56,6 +68,10 @@ impl fmt::Display for Distrust {
             }
             Self::RaisesPrivileges => f.write_str("it is setuid, setgid or has capabilities"),
             Self::Script => f.write_str("it is a script"),
+            Self::Interpreter { path, why } => {
+                let path = path.display();
+                write!(f, "it is a script for {path}, which is not trusted: {why}")
+            }
             Self::NotAProgram => f.write_str("it is not an ELF program"),
             Self::Unreadable { path, error } => write!(f, "{}: {error}", path.display()),
             Self::NotLookedAt { error } => write!(f, "it could not be looked at: {error}"),
@@ -98,12 +114,39 @@ impl TrustedProgram {
     }
 }
 
+/// A program that may be executed once it is permitted.
+#[derive(Clone, Debug)]
+pub(crate) enum Program {
+    Trusted(TrustedProgram),
+    /// One that its owner can change; what permits it names its content.
+    Bound(BoundProgram),
+}
+
+impl Program {
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Trusted(program) => program.path(),
+            Self::Bound(program) => program.path(),
+        }
+    }
+
+    /// Says whether it is still the program that was permitted. One that only root can change is.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        match self {
+            Self::Trusted(_) => true,
+            Self::Bound(program) => program.is_unchanged(),
+        }
+    }
+}
+
 /// Searches for programs and judges them.
 #[derive(Clone, Debug)]
 pub(crate) struct Searcher {
     /// pvm itself, which is skipped under any name (ARG-08).
     pub(crate) own: FileIdentity,
     pub(crate) trusted_directories: Vec<PathBuf>,
+    /// Who besides root may own what is looked at.
+    tolerated: Option<u32>,
 }
 
 impl Searcher {
@@ -115,6 +158,7 @@ impl Searcher {
         Self {
             own,
             trusted_directories: trusted.iter().cloned().chain(canonical).collect(),
+            tolerated: None,
         }
     }
 
@@ -139,6 +183,13 @@ impl Searcher {
 
     /// Returns every program of that name on the search path with its verdict, pvm left out.
     pub(crate) fn hits(&self, name: &str, search_path: &OsStr) -> impl Iterator<Item = Found> {
+        self.places(OsStr::new(name), search_path)
+            .map(|hit| self.judge(hit))
+    }
+
+    /// Returns every file of that name on the search path that can be executed, pvm left out. What
+    /// is a directory or cannot be executed is no hit (ENV-05).
+    fn places(&self, name: &OsStr, search_path: &OsStr) -> impl Iterator<Item = PathBuf> {
         // Empty and relative entries mean the working directory, which is the agent's (ENV-01).
         let absolute: Vec<PathBuf> = std::env::split_paths(search_path)
             .filter(|entry| entry.is_absolute())
@@ -151,9 +202,7 @@ impl Searcher {
                 .map(Iterator::collect)
                 .unwrap_or_default()
         };
-        hits.into_iter()
-            .filter(|hit| !self.is_own(hit))
-            .map(|hit| self.judge(hit))
+        hits.into_iter().filter(|hit| !self.is_own(hit))
     }
 
     /// Says whether a program is pvm itself, under whatever name.
@@ -226,6 +275,19 @@ impl Searcher {
     }
 
     fn judge_file(&self, program: &Path) -> Result<(), Distrust> {
+        self.judge_status(program)?;
+        match first_bytes(program)
+            .map_err(|error| unreadable(program, &error))?
+            .as_slice()
+        {
+            [0x7f, b'E', b'L', b'F', ..] => Ok(()),
+            [b'#', b'!', ..] => Err(Distrust::Script),
+            _ => Err(Distrust::NotAProgram),
+        }
+    }
+
+    /// Judges what a file is and whose, and not what it holds.
+    fn judge_status(&self, program: &Path) -> Result<(), Distrust> {
         let status = fs::symlink_metadata(program).map_err(|error| unreadable(program, &error))?;
         if status.file_type().is_block_device() || !status.is_file() {
             return Err(Distrust::NotAProgram);
@@ -234,11 +296,7 @@ impl Searcher {
         if status.mode() & 0o6000 != 0 || has_capabilities(program) {
             return Err(Distrust::RaisesPrivileges);
         }
-        match first_bytes(program).map_err(|error| unreadable(program, &error))? {
-            [0x7f, b'E', b'L', b'F'] => Ok(()),
-            [b'#', b'!', ..] => Err(Distrust::Script),
-            _ => Err(Distrust::NotAProgram),
-        }
+        Ok(())
     }
 
     fn judge_owner(&self, path: &Path, status: &Metadata) -> Result<(), Distrust> {
@@ -246,7 +304,8 @@ impl Searcher {
             .trusted_directories
             .iter()
             .any(|trusted| path.starts_with(trusted));
-        if status.uid() != 0 && !(vouched_for && self.owns_trusted(path, status.uid())) {
+        let tolerated = status.uid() == 0 || self.tolerated == Some(status.uid());
+        if !(tolerated || vouched_for && self.owns_trusted(path, status.uid())) {
             return Err(Distrust::Owner {
                 path: path.to_owned(),
                 uid: status.uid(),
@@ -256,6 +315,10 @@ impl Searcher {
         // Nix's store is open to the group of its builders, with the sticky bit: none of them can
         // take the place of what belongs to root, and what lies in it is judged as well.
         let protected = status.is_dir() && mode & 0o1002 == 0o1000;
+        // Where the caller may change it anyway, /tmp is good enough: who else writes there cannot
+        // take the place of what is the caller's.
+        let protected =
+            protected || (self.tolerated.is_some() && status.is_dir() && mode & 0o1000 != 0);
         if mode & 0o022 != 0 && !status.is_symlink() && !protected {
             return Err(Distrust::Writable {
                 path: path.to_owned(),
@@ -286,9 +349,17 @@ fn unreadable(path: &Path, error: &io::Error) -> Distrust {
     }
 }
 
-fn first_bytes(program: &Path) -> io::Result<[u8; 4]> {
-    let mut head = [0; 4];
-    File::open(program)?.read_exact(&mut head)?;
+/// How much of a file the kernel looks at to see what it is (BINPRM_BUF_SIZE of binfmts.h).
+const HEAD: u64 = 256;
+
+fn first_bytes(program: &Path) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    // What was a file a moment ago may be a FIFO by now (PATH-35).
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(program)?;
+    file.take(HEAD).read_to_end(&mut head)?;
     Ok(head)
 }
 
@@ -339,6 +410,7 @@ mod tests {
         Searcher {
             own: own_identity().unwrap(),
             trusted_directories: Vec::new(),
+            tolerated: None,
         }
     }
 

@@ -1,6 +1,6 @@
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
+use time::{Date, OffsetDateTime};
 
 use super::duration;
 
@@ -18,6 +18,24 @@ pub(crate) fn rfc3339(milliseconds: i64) -> String {
 pub(crate) fn parse_rfc3339(text: &str) -> Option<i64> {
     let instant = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     i64::try_from(instant.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
+/// Returns the day in UTC of milliseconds since 1970; nothing where no calendar has it.
+pub(crate) fn day(milliseconds: i64) -> Option<Date> {
+    let nanoseconds = i128::from(milliseconds) * 1_000_000;
+    let instant = OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok()?;
+    Some(instant.date())
+}
+
+/// Returns a day like `2026-11-20`.
+pub(crate) fn calendar(day: Date) -> String {
+    let (year, month, day) = day.to_calendar_date();
+    format!("{year:04}-{:02}-{day:02}", u8::from(month))
+}
+
+/// Returns the day that a text like `2026-11-20` names.
+pub(crate) fn parse_calendar(text: &str) -> Option<Date> {
+    Date::parse(text, format_description!("[year]-[month]-[day]")).ok()
 }
 
 /// Returns how an instant stands to now: `5m ago`, `in 2h`, `now`.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::argv::{self, Grammar, Occurrence, TakesValue, UsageError};
 use crate::model::action::Action;
-use crate::model::operation::{Operation, Prompt, Target, TargetKind};
+use crate::model::operation::{Objects, Operation, Prompt, Target, TargetKind};
 use crate::sys::path::{PathError, Pinned, Resolver};
 
 /// The most operands that one command may have (ARG-37).
@@ -223,7 +223,16 @@ pub(crate) fn resolve(
     argv: &[OsString],
     cwd: PathBuf,
 ) -> Result<Resolved, Refused> {
-    let mut resolver = Resolver::default();
+    resolve_with(Resolver::default(), command, argv, cwd)
+}
+
+/// Does what [`resolve`] does, with operands that `resolver` looks up.
+pub(crate) fn resolve_with(
+    mut resolver: Resolver,
+    command: &Command,
+    argv: &[OsString],
+    cwd: PathBuf,
+) -> Result<Resolved, Refused> {
     let mut pins = Vec::with_capacity(command.operands.len());
     for operand in &command.operands {
         let pinned = resolver
@@ -247,7 +256,7 @@ pub(crate) fn resolve(
     let targets = command.operands.iter().zip(&pins).map(target).collect();
     let operation = Operation {
         action: Action::Rm,
-        targets,
+        objects: Objects::Paths(targets),
         argv: argv.to_vec(),
         cwd,
     };

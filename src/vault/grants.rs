@@ -6,11 +6,12 @@ use crate::model::agent::AgentName;
 use crate::model::grant::{Ending, Grant, Pin, Window};
 use crate::model::id::Id;
 use crate::model::request::Approved;
-use crate::model::scope::PathScope;
+use crate::model::scope::Scope;
 use crate::model::time::{Moment, Timestamp, Uptime};
 
-const COLUMNS: &str = "id, request, agent, uid, actions, scope, pin, reason, issued_at, not_before, \
-     expires_at, boot, boot_deadline, uses_left, approved_by, ended_at, ended_by";
+const COLUMNS: &str = "id, request, agent, uid, actions, scope_type, scope, pin, operation, reason, \
+     issued_at, not_before, expires_at, boot, boot_deadline, uses_left, approved_by, ended_at, \
+     ended_by";
 
 /// Makes the grant that an approval is for, and returns it.
 pub(crate) fn insert(
@@ -25,7 +26,7 @@ pub(crate) fn insert(
     transaction.connection().execute(
         "INSERT INTO grants (id, request, agent, uid, actions, scope_type, scope, pin, reason, \
          issued_at, not_before, expires_at, boot, boot_deadline, uses_left, approved_by) \
-         VALUES (?1, ?2, ?3, ?4, ?5, 'path', ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?16, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         params![
             grant.id.as_str(),
             grant.request.as_str(),
@@ -42,8 +43,15 @@ pub(crate) fn insert(
             window.deadline.milliseconds,
             grant.uses_left,
             grant.approved_by,
+            grant.scope.kind(),
         ],
     )?;
+    if let Some(operation) = grant.operation {
+        transaction.connection().execute(
+            "INSERT INTO bindings VALUES (?1, ?2)",
+            params![grant.id.as_str(), operation],
+        )?;
+    }
     Ok(grant)
 }
 
@@ -51,12 +59,12 @@ pub(crate) fn insert(
 /// Expired ones that nobody noticed yet are among them.
 pub(crate) fn on_scope(
     transaction: &Transaction<'_>,
-    scope: &PathScope,
+    scope: &Scope,
 ) -> Result<Vec<Grant>, VaultError> {
     select(
         transaction,
-        "WHERE scope = ?1 AND ended_at IS NULL ORDER BY expires_at DESC",
-        &[&scope.as_bytes()],
+        "WHERE scope = ?1 AND scope_type = ?2 AND ended_at IS NULL ORDER BY expires_at DESC",
+        &[&scope.as_bytes(), &scope.kind()],
     )
 }
 
@@ -124,7 +132,7 @@ fn select(
     rest: &str,
     parameters: &[&dyn ToSql],
 ) -> Result<Vec<Grant>, VaultError> {
-    let sql = format!("SELECT {COLUMNS} FROM grants {rest}");
+    let sql = format!("SELECT {COLUMNS} FROM grants LEFT JOIN bindings ON grant_id = id {rest}");
     let mut statement = transaction.connection().prepare_cached(&sql)?;
     let mut rows = statement.query(parameters)?;
     let mut grants = Vec::new();
@@ -151,10 +159,12 @@ fn decode(row: &Row<'_>) -> Result<Grant, VaultError> {
         agent: agent.map_err(|_| strange("the agent"))?,
         uid: row.get("uid")?,
         actions: ActionSet::from_bits(row.get("actions")?).ok_or_else(|| strange("the actions"))?,
-        scope: PathScope::from_bytes(row.get("scope")?).map_err(|_| strange("the scope"))?,
+        scope: Scope::from_stored(&row.get::<_, String>("scope_type")?, row.get("scope")?)
+            .ok_or_else(|| strange("the scope"))?,
         pin: pin
             .map(|bytes| decode_pin(&bytes).ok_or_else(|| strange("the pin")))
             .transpose()?,
+        operation: row.get("operation")?,
         reason: row.get("reason")?,
         window: Window {
             issued_at: Timestamp(row.get("issued_at")?),

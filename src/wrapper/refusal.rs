@@ -6,7 +6,7 @@ use crate::failure::{ExitStatus, Failure};
 use crate::model::action::Action;
 use crate::model::grant::Shortfall;
 use crate::model::operation::Operation;
-use crate::model::scope::PathScope;
+use crate::model::scope::{PathScope, Scope};
 use crate::model::time::Ttl;
 use crate::sys::{env, process};
 use crate::text::escape::{shell_word, shown};
@@ -15,33 +15,8 @@ use crate::text::json;
 /// Returns what an agent reads when an operation was refused: what is missing, and the exact
 /// command with which a person can give it.
 pub(super) fn explain(refusal: &Refusal, action: Action, ttl: Ttl) -> Failure {
-    let denied =
-        |reason: String| Failure::new(ExitStatus::Denied, format!("permission denied: {reason}"));
     match refusal {
-        Refusal::Denied(Denial::Protected { scope, what }) => denied(format!(
-            "{} is {what}, holds it, or lies in it",
-            path(scope)
-        ))
-        .hint("no grant reaches what belongs to pvm"),
-        Refusal::Denied(Denial::Uncovered {
-            scope,
-            others,
-            nearest,
-        }) => {
-            let mut failure = denied(format!("no active grant covers {}", path(scope)));
-            if *others > 0 {
-                let plural = if *others == 1 {
-                    "operand is"
-                } else {
-                    "operands are"
-                };
-                failure = failure.hint(format!("{others} more {plural} not covered; nothing ran"));
-            }
-            if let Some((id, shortfall)) = nearest {
-                failure = failure.hint(format!("grant {} {}", id.short(), why(*shortfall)));
-            }
-            failure.hint(grant_hint(action, scope, ttl))
-        }
+        Refusal::Denied(denial) => explain_denial(denial, action, ttl),
         Refusal::Mounted { scope, point } => denied(format!(
             "{} is mounted at or below {}",
             shown(point.as_os_str().as_bytes()),
@@ -62,6 +37,16 @@ pub(super) fn explain(refusal: &Refusal, action: Action, ttl: Ttl) -> Failure {
             }
         ))
         .hint("remove it in a command of its own, and the other operands in another"),
+        Refusal::TooMany { most, instead } => {
+            let why = explain(instead, action, ttl);
+            let message = format!(
+                "permission denied: too many refusals; this one is beyond {most} in a minute and \
+                 only counted"
+            );
+            let reason = why.message.trim_start_matches("permission denied: ");
+            let failure = Failure::new(why.status, message).hint(reason);
+            why.hints.into_iter().fold(failure, Failure::hint)
+        }
         Refusal::NotGnu { program, why } => Failure::new(
             ExitStatus::Failed,
             format!(
@@ -75,6 +60,78 @@ pub(super) fn explain(refusal: &Refusal, action: Action, ttl: Ttl) -> Failure {
             format!("the command cannot be confined: {why}"),
         )
         .hint("see what the kernel has:  pvm doctor"),
+        Refusal::HoldsOwn { scope, what } => denied(format!(
+            "{} holds {what} or lies in it, and a right to a directory reaches all of it",
+            path(scope)
+        ))
+        .hint("a grant for another directory, or for exactly this command, can permit it"),
+    }
+}
+
+fn denied(reason: impl std::fmt::Display) -> Failure {
+    Failure::new(ExitStatus::Denied, format!("permission denied: {reason}"))
+}
+
+fn explain_denial(denial: &Denial, action: Action, ttl: Ttl) -> Failure {
+    match denial {
+        Denial::Protected { scope, what } => denied(format!(
+            "{} is {what}, holds it, or lies in it",
+            path(scope)
+        ))
+        .hint("no grant reaches what belongs to pvm"),
+        Denial::Rule {
+            scope,
+            origin,
+            reason,
+        } => {
+            let what = scope.as_ref().map_or_else(|| action.to_string(), named);
+            let why = if reason.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", shown(reason.as_bytes()))
+            };
+            denied(format!(
+                "{} denies {action} on {what}{why}",
+                shown(origin.as_bytes())
+            ))
+            .hint("no grant overrides a rule; a person can change it:  pvm rules list")
+        }
+        Denial::Uncovered {
+            scope,
+            others,
+            nearest,
+            trash_instead,
+        } => {
+            let what = match scope {
+                Some(scope) if action == Action::Exec => {
+                    format!("this command in {}", named(scope))
+                }
+                Some(scope) => named(scope),
+                None => "this command".to_owned(),
+            };
+            let mut failure = denied(format!("no active grant covers {what}"));
+            if *others > 0 {
+                let plural = if *others == 1 {
+                    "operand is"
+                } else {
+                    "operands are"
+                };
+                failure = failure.hint(format!("{others} more {plural} not covered; nothing ran"));
+            }
+            if let Some((id, shortfall)) = nearest {
+                failure = failure.hint(format!("grant {} {}", id.short(), why(*shortfall)));
+            }
+            if *trash_instead && let Some(scope) = scope {
+                failure = failure.hint(trash_hint(scope, *others));
+            }
+            match scope {
+                // What permits a command is more than its directory.
+                Some(scope) if action != Action::Exec => {
+                    failure.hint(grant_hint(action, scope, ttl))
+                }
+                _ => failure,
+            }
+        }
     }
 }
 
@@ -82,7 +139,20 @@ fn path(scope: &PathScope) -> String {
     shown(scope.as_bytes())
 }
 
-fn grant_hint(action: Action, scope: &PathScope, ttl: Ttl) -> String {
+fn named(scope: &Scope) -> String {
+    shown(scope.as_bytes())
+}
+
+fn trash_hint(scope: &Scope, others: usize) -> String {
+    if others == 0 {
+        let operand = shell_word(scope.as_bytes());
+        format!("the trash would take it:  safe-trash -- {operand}")
+    } else {
+        "the trash would take all of them:  safe-trash, with the same operands".to_owned()
+    }
+}
+
+fn grant_hint(action: Action, scope: &Scope, ttl: Ttl) -> String {
     let ttl = ttl.to_string().replace(' ', "");
     let scope = shell_word(scope.as_bytes());
     format!("a person can allow it:  pvm grant --op {action} --scope {scope} --ttl {ttl}")
@@ -97,8 +167,19 @@ fn why(shortfall: Shortfall) -> &'static str {
         Shortfall::NotYet => "covers it and has not begun",
         Shortfall::ClockSetBack => "covers it, but the clock was set back since it was given",
         Shortfall::UsedUp => "covered it and has no use left",
+        Shortfall::OtherCommand => {
+            "covers this directory, for another command or for the program as it was before"
+        }
+        Shortfall::Changeable => {
+            "covers this directory, but not a program that its owner can change"
+        }
         Shortfall::Replaced => "covers it, but the directory it was pinned to was replaced",
     }
+}
+
+/// Says whether the caller wants JSON on standard error.
+pub(super) fn speaks_json() -> bool {
+    env::text("PVM_JSON").as_deref() == Some("1")
 }
 
 /// Writes a failure to standard error: lines for people, or with `PVM_JSON=1` one JSON object.
@@ -106,7 +187,7 @@ fn why(shortfall: Shortfall) -> &'static str {
 pub(super) fn print(failure: &Failure, program: &str, operation: Option<&Operation>) {
     // No command follows, so a closed pipe may be an error instead of a death.
     let _unchanged = process::ignore_broken_pipes();
-    let text = if env::text("PVM_JSON").as_deref() == Some("1") {
+    let text = if speaks_json() {
         object(failure, operation)
     } else {
         failure.lines(program)
@@ -119,10 +200,10 @@ fn object(failure: &Failure, operation: Option<&Operation>) -> String {
         ExitStatus::Denied | ExitStatus::Usage => "denied",
         _ => "error",
     };
-    let targets = operation.map_or(&[][..], |operation| &operation.targets);
-    let scopes: Vec<serde_json::Value> = targets
+    let scopes = operation.map(Operation::scopes).unwrap_or_default();
+    let scopes: Vec<serde_json::Value> = scopes
         .iter()
-        .map(|target| json::bytes(target.scope.as_bytes()))
+        .map(|scope| json::bytes(scope.as_bytes()))
         .collect();
     let object = serde_json::json!({
         "decision": decision,

@@ -8,14 +8,14 @@ use serde_json::Value;
 use crate::support::{Ran, Scene, copy, landlock};
 
 /// An installation with everything that install.sh makes.
-fn whole() -> Scene {
+pub(super) fn whole() -> Scene {
     let scene = Scene::new();
     fs::create_dir_all(scene.path("libexec/pvm/agent-bin")).unwrap();
     symlink("../../../bin/pvm", scene.path("libexec/pvm/agent-bin/rm")).unwrap();
     scene
 }
 
-fn agent_path(scene: &Scene) -> String {
+pub(super) fn agent_path(scene: &Scene) -> String {
     let path = |below| scene.path(below).display().to_string();
     format!(
         "{}:{}:/usr/bin:/bin",
@@ -24,7 +24,7 @@ fn agent_path(scene: &Scene) -> String {
     )
 }
 
-fn examined(scene: &Scene, path: &str) -> (Ran, Vec<Value>) {
+pub(super) fn examined(scene: &Scene, path: &str) -> (Ran, Vec<Value>) {
     let mut command = scene.command("pvm");
     let ran = Ran::of(command.args(["doctor", "--json"]).env("PATH", path));
     let json = ran.json();
@@ -37,7 +37,7 @@ fn examined(scene: &Scene, path: &str) -> (Ran, Vec<Value>) {
 
 /// Asserts that something was found, with this level and text.
 #[track_caller]
-fn found(findings: &[Value], level: &str, check: &str, text: &str) {
+pub(super) fn found(findings: &[Value], level: &str, check: &str, text: &str) {
     let hit = findings.iter().any(|found| {
         let message = found["message"].as_str().unwrap();
         found["level"] == level && found["check"] == check && message.contains(text)

@@ -183,7 +183,7 @@ fn p_d9_a_scope_that_is_empty_relative_or_everything_is_wrong() {
     ] {
         wrong(&scene, &["--scope", scope], text);
     }
-    wrong(&scene, &[], "--scope <PATH>");
+    wrong(&scene, &[], "--scope <SCOPE>");
 }
 
 #[test]

@@ -1,17 +1,20 @@
 use crate::support::{Ran, Scene};
 
 /// Every command that works, and nothing else.
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 16] = [
     "init",
     "grant",
+    "exec",
     "check",
     "status",
     "revoke",
+    "rules",
     "audit",
     "resolve",
     "config",
     "doctor",
     "backup",
+    "undo",
     "demo",
     "completions",
     "man",

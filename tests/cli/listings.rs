@@ -16,7 +16,12 @@ fn check_answers_for_people_and_for_scripts() {
     let answer = check(&["--json"]).exited(1).json();
     assert_eq!(
         answer,
-        serde_json::json!({ "decision": "denied", "near_misses": [] })
+        serde_json::json!({
+            "decision": "denied",
+            "reason": "no active grant covers it",
+            "rule": null,
+            "near_misses": [],
+        })
     );
 
     let id = scene.grant_with(scene.work(""), ["--agent", "claude"]);
@@ -36,7 +41,7 @@ fn check_answers_for_people_and_for_scripts() {
             .stdout_text()
             .contains("for another agent")
     );
-    let ran = check(&["--agent", "claude", "--op", "git-push-force", "--json"]);
+    let ran = check(&["--agent", "claude", "--op", "trash", "--json"]);
     assert_eq!(
         ran.exited(1).json()["near_misses"][0]["why"],
         "for another operation"

@@ -3,7 +3,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use serde_json::Value;
 
-use crate::support::{Ran, Scene, is_root};
+use crate::support::{Ran, Scene, copy, is_root, script};
 
 /// Asks what a wrapper would run, with a PATH of its own.
 fn resolve(scene: &Scene, path: Option<&str>, words: &[&str]) -> Ran {
@@ -188,4 +188,48 @@ fn what_is_nowhere_and_what_is_no_name() {
             .exited(2)
             .says("give the name alone:  pvm resolve rm");
     }
+}
+
+#[test]
+fn env_03_what_exec_makes_of_a_program_is_said_beside_the_wrappers_verdict() {
+    let scene = Scene::bare();
+    let text = scene.pvm(["resolve", "rm"]).succeeded().stdout_text();
+    assert!(text.contains("\n  pvm exec: trusted\n"), "{text}");
+    assert!(
+        text.contains("who can change it:\n  /usr/bin/rm: uid 0, mode 0755\n"),
+        "{text}"
+    );
+
+    let cargo = scene.path("fakes/cargo");
+    copy(std::path::Path::new("/usr/bin/true"), &cargo);
+    let text = scene.pvm(["resolve", "cargo"]).exited(126).stdout_text();
+    let verdict = "pvm exec: changeable: yours; only a grant for exactly this file permits it";
+    assert!(text.contains(verdict), "{text}");
+    let answer = scene.pvm(["resolve", "cargo", "--json"]).exited(126).json();
+    assert_eq!(answer["verdict"], "not_trusted");
+    assert_eq!(answer["exec"]["verdict"], "changeable");
+    let digest = answer["exec"]["program_sha256"].as_str().unwrap();
+    assert!(
+        text.contains(&format!("sha256: {digest}")),
+        "{digest}: {text}"
+    );
+    assert_eq!(answer["exec"]["chain"][0]["path"], cargo.to_str().unwrap());
+    assert_eq!(answer["exec"]["chain"][0]["mode"], "0755");
+
+    script("#!/bin/sh\n", &cargo);
+    let answer = scene.pvm(["resolve", "cargo", "--json"]).exited(126).json();
+    assert_eq!(answer["exec"]["verdict"], "changeable");
+    let shell = fs::canonicalize("/bin/sh").unwrap();
+    assert_eq!(answer["exec"]["interpreter"], shell.to_str().unwrap());
+
+    script("true\n", &cargo);
+    let text = scene.pvm(["resolve", "cargo"]).exited(126).stdout_text();
+    assert!(
+        text.contains("pvm exec: refused: it is not an ELF program"),
+        "{text}"
+    );
+    symlink("/usr/bin/true", scene.path("fakes/linked")).unwrap();
+    let answer = scene.pvm(["resolve", "linked", "--json"]).json();
+    assert_eq!(answer["exec"]["chain"][0]["leads_to"], "/usr/bin/true");
+    assert_eq!(answer["exec"]["verdict"], "changeable", "{answer}");
 }

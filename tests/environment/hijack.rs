@@ -54,7 +54,9 @@ const PLANTS: [(&str, Plant); 13] = [
     ("it is not an ELF program", |scene| {
         planted_script(scene, "echo hijacked\n")
     }),
-    ("failed to fill", |scene| planted_script(scene, "")),
+    ("it is not an ELF program", |scene| {
+        planted_script(scene, "")
+    }),
     ("it is setuid, setgid", |scene| {
         let real = own_copy(scene);
         set_mode(&real, 0o4755);

@@ -26,6 +26,8 @@ fn path_28_no_grant_reaches_what_belongs_to_pvm() {
     let scene = Scene::new();
     scene.files(["f"]).grant(scene.path(""));
     symlink("../state", scene.work("link")).unwrap();
+    // The first refusal makes the file in which they are counted.
+    scene.safe_rm(["/no/such"]).denied();
     let before = tree(&scene.path(""));
     for (place, what) in OWN {
         for words in [

@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Says whether the tests run as root.
@@ -26,6 +27,21 @@ pub(crate) fn landlock(abi: i64) -> bool {
         println!("skipped: needs Landlock ABI {abi}, and the kernel has {there}");
     }
     there >= abi
+}
+
+/// Says whether a program is installed; prints what is skipped when it is not. Where
+/// `PVM_REQUIRE_PROGRAMS=1` says that the machine has all that the tests use, its absence is a failure.
+pub(crate) fn program(path: &str) -> bool {
+    let there = Path::new(path).exists();
+    let required = std::env::var_os("PVM_REQUIRE_PROGRAMS").is_some_and(|value| value == "1");
+    assert!(
+        there || !required,
+        "PVM_REQUIRE_PROGRAMS=1, and {path} is not installed"
+    );
+    if !there {
+        println!("skipped: {path} is not installed");
+    }
+    there
 }
 
 #[expect(unsafe_code, reason = "a plain system call that has no wrapper")]

@@ -257,6 +257,22 @@ fn make_program(command: &mut Command, at: &Path) {
     fs::set_permissions(at, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// Copies a directory and everything in it to a place that is not there yet.
+pub(crate) fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            copy_all(&entry.path(), &to);
+        } else if kind.is_symlink() {
+            symlink(fs::read_link(entry.path()).unwrap(), to).unwrap();
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
 /// Returns everything below a directory, by its path from there.
 pub(crate) fn tree(directory: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();

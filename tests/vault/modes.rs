@@ -12,7 +12,8 @@ pub(super) fn assert_private(scene: &Scene) {
     assert_eq!(mode(state.clone()), 0o700);
     for name in tree(&state) {
         let path = state.join(&name);
-        assert_eq!(mode(path), 0o600, "{}", name.display());
+        let right = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode(path), right, "{}", name.display());
     }
 }
 

@@ -82,7 +82,9 @@ fn detail(entry: &Entry, field: Field) -> String {
 
 fn one(field: Field, value: &[u8]) -> String {
     match (field, fields::number(value)) {
-        (Field::Ttl | Field::Uses | Field::Status | Field::Of, Some(number)) => number.to_string(),
+        (Field::Ttl | Field::Uses | Field::Status | Field::Of | Field::Refusals, Some(number)) => {
+            number.to_string()
+        }
         (Field::NotBefore, Some(at)) => instant::rfc3339(at),
         _ => text(value),
     }

@@ -55,7 +55,9 @@ fn detail(entry: &Entry, field: Field) -> Value {
 fn one(field: Field, value: &[u8]) -> Value {
     let number = || number(value);
     match field {
-        Field::Ttl | Field::Uses | Field::Status | Field::Of => number().map(Value::from),
+        Field::Ttl | Field::Uses | Field::Status | Field::Of | Field::Refusals => {
+            number().map(Value::from)
+        }
         Field::NotBefore => number().map(|at| instant::rfc3339(at).into()),
         Field::Actions => std::str::from_utf8(value)
             .ok()

@@ -128,6 +128,14 @@ fn within(typed: &OsStr) -> Result<Within, Failure> {
 }
 
 impl Criteria {
+    /// Wants nothing from before an instant.
+    pub(super) fn since(self, since: Option<i64>) -> Self {
+        Self {
+            since: since.or(self.since),
+            ..self
+        }
+    }
+
     /// Says whether an entry is wanted. A result is about what the entry is about that it follows.
     pub(super) fn want(&self, record: &Record, vault: &Vault) -> Result<bool, VaultError> {
         let Ok(entry) = &record.entry else {

@@ -53,16 +53,27 @@ fn prefix(kind: Kind) -> &'static str {
 
 fn subject(entry: &Entry) -> String {
     let scopes = || shell_line(entry.values(Field::Scope));
-    if entry.value(Field::Argv).is_some() {
-        return shell_line(command(entry));
-    }
+    let one_command = entry.value(Field::Argv).is_some();
     if let Some(ops) = entry.value(Field::Actions) {
         let whom = entry.value(Field::For).map(shown).unwrap_or_default();
-        let wish = format!("{} on {} for {whom}", shown(ops), scopes());
+        let what = if one_command {
+            let command = shell_line(entry.values(Field::Argv));
+            format!("{} of one command in {}, {command},", shown(ops), scopes())
+        } else {
+            format!("{} on {}", shown(ops), scopes())
+        };
+        let wish = format!("{what} for {whom}");
         return std::iter::once(wish)
             .chain(window(entry))
             .collect::<Vec<_>>()
             .join(", ");
+    }
+    if entry.action.as_deref() == Some("exec") {
+        // Which file it is matters here.
+        return shell_line(entry.values(Field::Argv));
+    }
+    if one_command {
+        return shell_line(command(entry));
     }
     match (entry.value(Field::Of), entry.value(Field::Scope)) {
         (Some(first), _) => format!("of entry {}", shown(first)),
@@ -171,12 +182,12 @@ fn short(id: &[u8]) -> String {
     shown(id.get(..SHORT_ID).unwrap_or(id))
 }
 
-fn width(text: &str) -> usize {
+pub(super) fn width(text: &str) -> usize {
     text.chars().filter_map(UnicodeWidthChar::width).sum()
 }
 
 /// Returns `text` in at most `room` columns.
-fn cut(text: &str, room: usize) -> String {
+pub(super) fn cut(text: &str, room: usize) -> String {
     if width(text) <= room {
         return text.to_owned();
     }

@@ -41,8 +41,8 @@ impl Scratch {
                 continue;
             };
             let scope = PathScope::new(&scratch.0).map_err(io::Error::other)?;
-            let coverage = broker.check(&scope, Action::Rm, agent);
-            if matches!(coverage.map_err(io::Error::other)?, Coverage::Denied(_)) {
+            let coverage = broker.check(&scope.into(), Action::Rm, agent);
+            if matches!(coverage.map_err(io::Error::other)?, Coverage::Denied { .. }) {
                 return Ok(Some(scratch));
             }
         }

@@ -36,14 +36,14 @@ pub(super) fn landlock(scratch: &Scratch) -> io::Result<()> {
 /// What a wrapper made of a file that no grant covers.
 #[derive(Debug)]
 pub(super) enum Answer {
-    Refused,
+    Refused {
+        /// There were too many refusals, so it has no entry of its own.
+        counted: bool,
+    },
     /// It removed the file.
     Removed,
     /// It refused, but not for the want of a grant.
-    Other {
-        status: Option<i32>,
-        said: String,
-    },
+    Other { status: Option<i32>, said: String },
 }
 
 /// Runs a wrapper on a file, which it has to refuse.
@@ -56,13 +56,20 @@ pub(super) fn wrapper(program: &Path, scratch: &Scratch) -> io::Result<Answer> {
         .env_remove("PVM_JSON")
         .stdin(Stdio::null())
         .output()?;
-    let said = output.stderr.split(|byte| *byte == b'\n').next();
-    let said = shown(said.unwrap_or_default());
+    let mut lines = output.stderr.split(|byte| *byte == b'\n');
+    let said = shown(lines.next().unwrap_or_default());
+    let then = shown(lines.next().unwrap_or_default());
     let status = output.status.code();
+    let counted = said.contains("permission denied: too many refusals");
+    let why = if counted {
+        "hint: no active grant covers"
+    } else {
+        "permission denied: no active grant covers"
+    };
     Ok(if !file.exists() {
         Answer::Removed
-    } else if status == Some(1) && said.contains("permission denied: no active grant covers") {
-        Answer::Refused
+    } else if status == Some(1) && [said.as_str(), &then].iter().any(|line| line.contains(why)) {
+        Answer::Refused { counted }
     } else {
         Answer::Other { status, said }
     })

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use super::place::Scratch;
 use super::probe::{self, Answer};
-use super::{Finding, name};
+use super::{Finding, environment, name};
 use crate::broker::Broker;
 use crate::cli::context::Context;
 use crate::cli::init::path_line;
@@ -15,12 +15,18 @@ use crate::sys::{env, process};
 const NAMES: [&str; 2] = ["safe-rm", "rm"];
 
 /// Looks at the wrappers that are installed and at those that PATH gives, and probes each.
-pub(super) fn look(context: &Context, broker: Option<&Broker>, findings: &mut Vec<Finding>) {
+///
+/// Returns whether one refused as it should, so that the trail has an entry of it.
+pub(super) fn look(
+    context: &Context,
+    broker: Option<&Broker>,
+    findings: &mut Vec<Finding>,
+) -> bool {
     let own = match trust::own_identity() {
         Ok(own) => own,
         Err(error) => {
             findings.push(Finding::fail("PATH", error.to_string()));
-            return;
+            return false;
         }
     };
     let searcher = Searcher::new(own, &context.config.trusted_directories);
@@ -31,7 +37,8 @@ pub(super) fn look(context: &Context, broker: Option<&Broker>, findings: &mut Ve
     for name in NAMES {
         findings.push(first_on_path(&searcher, name, &path, &mut wrappers));
     }
-    prove(context, broker, &wrappers, findings);
+    environment::look(context, &searcher, findings);
+    prove(context, broker, &wrappers, findings)
 }
 
 fn real_rm(searcher: &Searcher, path: &OsString) -> Finding {
@@ -145,7 +152,7 @@ fn prove(
     broker: Option<&Broker>,
     wrappers: &[PathBuf],
     findings: &mut Vec<Finding>,
-) {
+) -> bool {
     const CHECK: &str = "probe";
     let agent = Agent {
         name: AgentName::parse(probe::AGENT).unwrap_or_default(),
@@ -161,23 +168,29 @@ fn prove(
         Ok(None) => {
             let text = "not run: grants cover every place where a file could be put";
             findings.push(Finding::warn(CHECK, text).hint("see them:  pvm status"));
-            return;
+            return false;
         }
         Err(error) => {
             findings.push(Finding::warn(
                 CHECK,
                 format!("not run: no file can be made: {error}"),
             ));
-            return;
+            return false;
         }
     };
+    let mut recorded = false;
     for wrapper in wrappers {
         let shown = name(wrapper);
         findings.push(match probe::wrapper(wrapper, &scratch) {
-            Ok(Answer::Refused) => Finding::ok(
-                CHECK,
-                format!("{shown} refused to remove a file without a grant, and it is still there"),
-            ),
+            Ok(Answer::Refused { counted }) => {
+                recorded |= !counted;
+                Finding::ok(
+                    CHECK,
+                    format!(
+                        "{shown} refused to remove a file without a grant, and it is still there"
+                    ),
+                )
+            }
             Ok(Answer::Removed) => {
                 Finding::fail(CHECK, format!("{shown} REMOVED A FILE WITHOUT A GRANT"))
                     .hint("stop your agents, and see the last entry:  pvm audit --limit 1")
@@ -192,4 +205,5 @@ fn prove(
             Err(error) => Finding::fail(CHECK, format!("{shown} cannot be run: {error}")),
         });
     }
+    recorded
 }

@@ -69,6 +69,14 @@ pub(crate) fn canonical(path: &Path) -> Result<PathBuf, PathError> {
     name_of(&openat2(AT_FDCWD, path, how).map_err(PathError::System)?)
 }
 
+/// Opens a directory only to know it again under whatever name.
+pub(crate) fn hold(path: &Path) -> Result<OwnedFd, PathError> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    openat2(AT_FDCWD, path, how).map_err(PathError::System)
+}
+
 /// Returns the identity of what stands at `path`, which may be a link.
 pub(crate) fn identity_of_link(path: &Path) -> Result<FileIdentity, PathError> {
     lstat(path)
@@ -76,15 +84,16 @@ pub(crate) fn identity_of_link(path: &Path) -> Result<FileIdentity, PathError> {
         .map_err(PathError::System)
 }
 
+/// Returns the identity of what `path` leads to, links followed.
+pub(crate) fn identity_of(path: &Path) -> Result<FileIdentity, PathError> {
+    stat(path)
+        .map(|status| identity(&status))
+        .map_err(PathError::System)
+}
+
 /// Returns the identities of `path` and of every directory above it, the root last.
 pub(crate) fn ancestry(path: &Path) -> Result<Vec<FileIdentity>, PathError> {
-    path.ancestors()
-        .map(|level| {
-            stat(level)
-                .map(|status| identity(&status))
-                .map_err(PathError::System)
-        })
-        .collect()
+    path.ancestors().map(identity_of).collect()
 }
 
 /// Returns what a pinned grant remembers of the directory at `path`, links not followed.
