@@ -8,6 +8,7 @@ pub(crate) mod exec;
 mod foretell;
 mod grant;
 mod permit;
+mod protected;
 mod record;
 mod refusals;
 mod report;
@@ -54,28 +55,32 @@ pub(crate) struct Settings {
     pub(crate) landlock: Mode,
     pub(crate) policy: Policy,
     pub(crate) recording: Recording,
-    /// Files of pvm's own beside the vault, with what they are: no grant reaches them.
-    pub(crate) protected: Vec<(&'static str, PathBuf)>,
+    /// Where the configuration is looked for, whether it is there or not: no grant reaches it.
+    pub(crate) configuration: Vec<PathBuf>,
+    /// Directories whose programs are trusted: no confined command writes there.
+    pub(crate) trusted: Vec<PathBuf>,
 }
 
 impl Settings {
-    /// `configuration` is the file in force, if there is one.
+    /// `configuration` has every place where a file would be in force, `trusted` the directories of
+    /// `resolver.trusted_dirs`.
     pub(crate) fn new(
         vault: &Path,
         max_ttl: Ttl,
         landlock: Mode,
         policy: Policy,
         recording: Recording,
-        configuration: Option<&Path>,
+        configuration: &[PathBuf],
+        trusted: &[PathBuf],
     ) -> Self {
-        let protected = configuration.map(|path| ("the configuration", path.to_owned()));
         Self {
             vault: vault.to_owned(),
             max_ttl,
             landlock,
             policy,
             recording,
-            protected: protected.into_iter().collect(),
+            configuration: configuration.to_vec(),
+            trusted: trusted.to_vec(),
         }
     }
 }

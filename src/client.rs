@@ -383,7 +383,8 @@ fn install_for_tests(
         config.landlock,
         config.policy,
         config.recording,
-        config.source.as_deref(),
+        &config.places,
+        &config.trusted_directories,
     );
     Broker::open_or_create(settings, &caller(AgentName::person()))?;
     Ok(program)

@@ -30,6 +30,8 @@ const LARGEST_FILE: u64 = 1024 * 1024;
 pub(crate) struct Config {
     /// The file that was read, if there is one.
     pub(crate) source: Option<PathBuf>,
+    /// Every place where it was looked for: a file that is made there may be in force next.
+    pub(crate) places: Vec<PathBuf>,
     pub(crate) vault: PathBuf,
     pub(crate) default_ttl: Ttl,
     pub(crate) max_ttl: Ttl,
@@ -204,12 +206,17 @@ impl Config {
 
     /// Reads the configuration from the first of these places that has one.
     pub(crate) fn first_of(places: &[Place], account: &Account) -> Result<Self, ConfigError> {
+        let mut found = None;
         for place in places {
-            if let Some(config) = place.look(account)? {
-                return Ok(config);
+            found = place.look(account)?;
+            if found.is_some() {
+                break;
             }
         }
-        Ok(Self::defaults(account))
+        Ok(Self {
+            places: places.iter().map(|place| place.path.clone()).collect(),
+            ..found.unwrap_or_else(|| Self::defaults(account))
+        })
     }
 
     /// Returns what holds when there is no file.
@@ -217,6 +224,7 @@ impl Config {
         let vault = account.home.join(".local/share/pvm/vault.db");
         Self {
             source: None,
+            places: Vec::new(),
             recording: Recording::standard(log_directory(&vault)),
             cache: CacheSettings::STANDARD,
             vault,

@@ -30,9 +30,12 @@
 //! let Decision::AskFirst { hint, .. } = client.check(&remove("build"))? else { panic!() };
 //! assert!(hint.starts_with("pvm grant --op rm --scope /"));
 //!
-//! // Each answer was recorded. The same question again is answered from the cache.
-//! client.evaluate(&remove("build"))?;
-//! assert_eq!(client.cache_statistics().hits, 1);
+//! // Each answer was recorded; these are not, and the second one is remembered.
+//! # std::thread::sleep(Duration::from_millis(100)); // the configuration is new
+//! client.clear_cache();
+//! let before = client.cache_statistics().hits;
+//! assert_eq!(client.evaluate(&remove("build"))?, client.evaluate(&remove("build"))?);
+//! assert_eq!(client.cache_statistics().hits, before + 1);
 //!
 //! let request = client.request(&remove("build"), "left by a test", Duration::from_secs(600))?;
 //! let answer = client.wait(&request, Duration::from_millis(10))?;

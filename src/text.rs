@@ -4,3 +4,4 @@ pub(crate) mod duration;
 pub(crate) mod escape;
 pub(crate) mod instant;
 pub(crate) mod json;
+pub(crate) mod redact;

@@ -100,6 +100,7 @@ const WAL_SUFFIX: &str = "-wal";
 const LOCK_SUFFIX: &str = ".lock";
 const CANARY_SUFFIX: &str = ".canary";
 const REFUSALS_SUFFIX: &str = ".refusals";
+const SCRATCH_SUFFIX: &str = ".scratch";
 /// What SQLite and the queue read and write besides the vault; a journal is only ever a stranger's.
 const COMPANIONS: [&str; 3] = [WAL_SUFFIX, "-journal", LOCK_SUFFIX];
 
@@ -169,6 +170,12 @@ impl Vault {
     /// Returns the file beside the vault in which refusals are counted.
     pub(crate) fn refusals_file(&self) -> PathBuf {
         beside(&self.path, REFUSALS_SUFFIX)
+    }
+
+    /// Returns the directory beside the vault in which the temporary directories of confined commands
+    /// are noted. It need not exist.
+    pub(crate) fn scratch_notes(&self) -> PathBuf {
+        beside(&self.path, SCRATCH_SUFFIX)
     }
 
     /// Lets others have their turn before this process ends; the next transaction takes a new one.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -43,8 +43,14 @@ fn the_demo_turns_out_as_told_and_leaves_nothing() {
         "granted ",
         "revoked ",
         "BROKEN at entry ",
+        "git: permission denied",
+        "theirs",
     ] {
         assert!(text.contains(part), "no {part:?} in: {text}");
+    }
+    let home = fs::metadata(std::env::home_dir().unwrap()).unwrap();
+    if home.dev() == fs::metadata("/tmp").unwrap().dev() {
+        assert!(text.contains("documents/thesis.txt is gone"), "{text}");
     }
     assert!(
         !text.contains('\u{1b}'),
@@ -169,4 +175,29 @@ fn the_demo_stays_out_of_a_vault_that_the_machine_configures() {
     ran.exited(125)
         .says("/etc/pvm/pvm.toml holds for every installation");
     assert!(!vault.exists());
+}
+
+#[test]
+fn the_demo_leaves_out_what_it_has_no_means_for() {
+    let (scene, command) = demo();
+    if !root("to become another user") {
+        return;
+    }
+    // This user has no home, and so no trash.
+    let mut poor = Command::new("/usr/bin/unshare");
+    poor.args(["-m", "/bin/sh", "-ec"])
+        .arg("mount --bind /dev/null /usr/bin/git; exec setpriv --reuid=65534 --clear-groups -- \"$@\"")
+        .arg("sh")
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/bin")
+        .env("TMPDIR", scene.work("tmp"))
+        .current_dir("/");
+    let ran = Ran::of(&mut poor);
+    let text = ran.succeeded().stdout_text();
+    for part in ["Left out: git is missing", "Left out: there is no home"] {
+        assert!(text.contains(part), "no {part:?} in: {text}");
+    }
+    assert_eq!(left_behind(&scene), BTreeSet::new());
 }

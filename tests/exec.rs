@@ -3,6 +3,7 @@
 mod confinement;
 mod decision;
 mod programs;
+mod reach;
 mod rules;
 mod start;
 

@@ -2,6 +2,7 @@
 //! words, and what could overwrite or delete something on a remote needs a grant for it.
 
 mod applet;
+mod attacks;
 mod between;
 mod environment;
 mod force;

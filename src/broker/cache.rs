@@ -10,7 +10,7 @@ use super::foretell::{Foretold, Judged, Remembered};
 use super::permit::Work;
 use super::watch::Seen;
 use super::{BrokerError, sites};
-use crate::model::operation::{FileIdentity, Target, TargetKind};
+use crate::model::operation::{FileIdentity, Objects, Target, TargetKind};
 use crate::model::recording::CacheSettings;
 use crate::model::rule::Policy;
 use crate::model::time::Moment;
@@ -47,6 +47,12 @@ impl Key {
         for target in attempt.operation.targets() {
             add_target(&mut key, target);
         }
+        if let Objects::Command(command) = &attempt.operation.objects {
+            key.update((command.lineage.len() as u64).to_be_bytes());
+            for identity in &command.lineage {
+                add_identity(&mut key, *identity);
+            }
+        }
         sites.each(|bytes| key.update(bytes));
         Ok(Self(key.finalize().into()))
     }
@@ -61,10 +67,13 @@ fn add_target(key: &mut Sha256, target: &Target) {
     key.update([kind, u8::from(target.identity.is_some())]);
     key.update((target.lineage.len() as u64).to_be_bytes());
     for identity in target.identity.iter().chain(target.lineage.iter()) {
-        let FileIdentity { device, inode } = identity;
-        key.update(device.to_be_bytes());
-        key.update(inode.to_be_bytes());
+        add_identity(key, *identity);
     }
+}
+
+fn add_identity(key: &mut Sha256, FileIdentity { device, inode }: FileIdentity) {
+    key.update(device.to_be_bytes());
+    key.update(inode.to_be_bytes());
 }
 
 #[derive(Debug)]
@@ -201,7 +210,6 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
     use super::*;
     use crate::audit::event::{Event, Kind, Outcome};
@@ -234,9 +242,8 @@ mod tests {
             let vault = directory.path().join("state/vault.db");
             let recording = Recording::standard(directory.path().join("log"));
             let ttl = Ttl::minutes(10);
-            let none: Option<&Path> = None;
-            let settings =
-                Settings::new(&vault, ttl, Mode::Auto, Policy::default(), recording, none);
+            let policy = Policy::default();
+            let settings = Settings::new(&vault, ttl, Mode::Auto, policy, recording, &[], &[]);
             let (broker, _) = Broker::open_or_create(settings, &agent()).unwrap();
             Self {
                 _directory: directory,

@@ -1,5 +1,7 @@
 mod command;
 
+pub(crate) use command::Unfit;
+
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd, AsRawFd};
@@ -175,6 +177,7 @@ fn by_command(
             argv: c_words(argv)?,
             environment: attempt.environment.clone(),
             names_pins: level == Level::Pinned,
+            scratch: None,
         },
         level,
         note: None,

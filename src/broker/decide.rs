@@ -7,16 +7,17 @@ use super::refusals::Kept;
 use super::{Broker, BrokerError, Permit, record, sites};
 use crate::audit::Writing;
 use crate::broker::confinement::Confinement;
+use crate::model::action::Action;
 use crate::model::agent::Agent;
 use crate::model::grant::{Ending, Pin, WindowState};
-use crate::model::operation::{FileIdentity, Objects, Operation};
-use crate::model::protected::ProtectedPlace;
+use crate::model::operation::{Objects, Operation};
+use crate::model::rule::Effect;
 use crate::model::scope::{PathScope, Scope};
 use crate::model::time::Moment;
 use crate::policy::evaluate::{Allowed, Candidate, Decision, Denial, Facts, evaluate};
-use crate::sys::path::{self, PathError, Pinned, links};
+use crate::sys::mounts;
+use crate::sys::path::{self, Pinned};
 use crate::sys::trust::Program;
-use crate::sys::{mounts, trust};
 use crate::vault::grants;
 
 /// An operation that wants to happen, and everything that carrying it out needs.
@@ -105,6 +106,15 @@ pub(crate) enum Refusal {
     HoldsOwn {
         scope: PathScope,
         what: &'static str,
+    },
+    /// A command would get a right to remove that a rule over what lies there takes back: no ruleset
+    /// leaves a part of a directory out.
+    Keeps {
+        scope: PathScope,
+        action: Action,
+        effect: Effect,
+        /// Where the rule stands.
+        origin: String,
     },
 }
 
@@ -244,89 +254,6 @@ impl Broker {
         let confinement = self.confine(attempt, &allowed, &protected, &mounts)?;
         Ok(confinement.map(|confinement| (allowed, confinement)))
     }
-
-    /// Returns the places that no grant reaches.
-    pub(super) fn protected_places(&self) -> Result<Vec<ProtectedPlace>, BrokerError> {
-        let own = match &self.foretells {
-            Some(program) => path::canonical(program).map_err(unseen(program))?,
-            None => trust::own_program().map_err(BrokerError::Program)?,
-        };
-        let mut places = vec![protect("pvm itself", &own)?];
-        // Without one of the links that lead to it, pvm would look for a thing of its own in vain
-        // and go on with weaker defaults.
-        let vault = ("the vault", self.settings.vault.clone());
-        for (what, path) in [&vault].into_iter().chain(&self.settings.protected) {
-            for link in links::on_the_way(path).map_err(unseen(path))? {
-                places.push(protect_link(what, &link)?);
-            }
-        }
-        places.push(protect("the vault", self.vault.directory())?);
-        for (what, path) in &self.settings.protected {
-            places.push(protect(
-                what,
-                &path::canonical(path).map_err(unseen(path))?,
-            )?);
-        }
-        places.extend(self.log_directory()?);
-        let names = own
-            .ancestors()
-            .nth(2)
-            .map(|prefix| prefix.join("libexec/pvm"));
-        if let Some(names) = names.filter(|names| names.is_dir()) {
-            places.push(protect(
-                "pvm itself",
-                &path::canonical(&names).map_err(unseen(&names))?,
-            )?);
-        }
-        Ok(places)
-    }
-
-    /// Returns the place of the JSON log where it is not below the vault's own directory.
-    fn log_directory(&self) -> Result<Option<ProtectedPlace>, BrokerError> {
-        let log = &self.settings.recording.log;
-        let beside = self.settings.vault.parent();
-        if !log.enabled || beside.is_some_and(|own| log.directory.starts_with(own)) {
-            return Ok(None);
-        }
-        match path::canonical(&log.directory) {
-            // The first entry makes it.
-            Err(reason) if reason.is_missing() => Ok(None),
-            found => {
-                let canonical = found.map_err(unseen(&log.directory))?;
-                protect("the JSON log", &canonical).map(Some)
-            }
-        }
-    }
-}
-
-fn unseen(path: &Path) -> impl FnOnce(PathError) -> BrokerError {
-    let path = path.to_owned();
-    move |reason| BrokerError::Path { path, reason }
-}
-
-/// Returns a place of pvm's own, by a path without links.
-fn protect(what: &'static str, path: &Path) -> Result<ProtectedPlace, BrokerError> {
-    place(what, path, path::ancestry(path).map_err(unseen(path))?)
-}
-
-/// Returns a link that leads to a place of pvm's own, as itself.
-fn protect_link(what: &'static str, link: &Path) -> Result<ProtectedPlace, BrokerError> {
-    let directory = link.parent().unwrap_or(Path::new("/"));
-    let mut ancestry = vec![path::identity_of_link(link).map_err(unseen(link))?];
-    ancestry.extend(path::ancestry(directory).map_err(unseen(directory))?);
-    place(what, link, ancestry)
-}
-
-fn place(
-    what: &'static str,
-    path: &Path,
-    ancestry: Vec<FileIdentity>,
-) -> Result<ProtectedPlace, BrokerError> {
-    Ok(ProtectedPlace {
-        what,
-        path: PathScope::new(path).map_err(|error| unseen(path)(error.into()))?,
-        ancestry,
-    })
 }
 
 /// Returns the grants on every ancestor of every target. Those that expired unnoticed are

@@ -12,13 +12,14 @@ use super::{Broker, BrokerError, Permit};
 use crate::audit::event::{Event, Field, Kind, Outcome};
 use crate::audit::{Recorded, daily};
 use crate::confine::{ConfineError, Ruleset};
+use crate::model::action::Action;
 use crate::model::agent::Agent;
 use crate::model::grant::{Grant, WindowState};
 use crate::model::operation::Operation;
 use crate::policy::evaluate::Allowed;
 use crate::sys::path::Pinned;
 use crate::sys::trust::Program;
-use crate::sys::{Errno, clock, exec as sys_exec, fs as sys_fs, process};
+use crate::sys::{Errno, clock, exec as sys_exec, fs as sys_fs, process, scratch};
 use crate::vault::grants;
 
 /// How a permitted operation ended, if this process is still here to say.
@@ -71,6 +72,9 @@ impl Broker {
             pins,
             program,
         } = permit;
+        if operation.action == Action::Exec {
+            self.sweep();
+        }
         let begun = Begun {
             recorded: &recorded,
             operation: &operation,
@@ -96,11 +100,12 @@ impl Broker {
                 argv,
                 environment,
                 names_pins,
+                scratch,
             } => {
                 let handed_on = if names_pins { pins.as_slice() } else { &[] };
                 let program = real()?;
                 let start = || -> Result<Infallible, StartError> {
-                    self.prepare(ruleset, handed_on, caller)?;
+                    self.prepare(ruleset.zip(Some(scratch)), handed_on, caller)?;
                     if !program.is_unchanged() {
                         return Err(StartError::Changed);
                     }
@@ -110,6 +115,14 @@ impl Broker {
                 let Err(error) = start();
                 self.not_started(&begun, program, error)
             }
+        }
+    }
+
+    /// Removes what confined commands have left behind. Nobody waits for it.
+    fn sweep(&self) {
+        self.vault.give_up_turn();
+        if let Ok(now) = clock::now() {
+            scratch::sweep(&self.vault.scratch_notes(), now.uptime.boot);
         }
     }
 
@@ -205,21 +218,31 @@ impl Broker {
         Ok(true)
     }
 
-    /// Hands on nothing that the caller did not hand on, and restricts this process for good.
+    /// Hands on nothing that the caller did not hand on, and restricts this process for good. Where the
+    /// ruleset comes with a directory in which removals are permitted, one has to succeed there: who
+    /// answers for the kernel does not know which is which.
     fn prepare(
         &self,
-        ruleset: Option<Ruleset>,
+        ruleset: Option<(Ruleset, Option<PathBuf>)>,
         handed_on: &[Pinned],
         caller: &dyn Caller,
     ) -> Result<(), StartError> {
         let canary = self.vault.canary().map_err(io::Error::other)?;
+        let scratch = ruleset.as_ref().and_then(|(_, scratch)| scratch.as_ref());
+        let permitted = scratch.map(|scratch| scratch.join("pvm-control"));
+        if let Some(permitted) = &permitted {
+            sys_fs::create_private_file(permitted)?;
+        }
         caller.restore()?;
         process::close_all_on_exec()?;
         for pinned in handed_on {
             process::keep_on_exec(&*pinned.parent)?;
         }
-        if let Some(ruleset) = ruleset {
+        if let Some((ruleset, _)) = ruleset {
             ruleset.enforce(|| sys_fs::remove_file(&canary))?;
+        }
+        if let Some(permitted) = &permitted {
+            sys_fs::remove_file(permitted).map_err(ConfineError::CanaryUnclear)?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
-use super::{Broker, BrokerError};
+use super::confinement::Unfit;
+use super::{Broker, BrokerError, record};
 use crate::audit::event::{Event, Field, Kind, Outcome};
-use crate::model::action::ActionSet;
+use crate::model::action::{Action, ActionSet};
 use crate::model::agent::{Agent, AgentName};
 use crate::model::grant::{Ending, Grant, Pin, WindowState};
 use crate::model::id::Id;
@@ -51,12 +52,26 @@ pub(crate) enum GrantError {
     TooLong { asked: Ttl, longest: Ttl },
     #[error("the scope is {0} or lies in it, which no grant reaches")]
     OwnPlace(&'static str),
+    #[error("{}", unfit(*.0))]
+    Unfit(Unfit),
     #[error("the window lies in the past")]
     Past,
     #[error("no grant has an id that begins with '{0}'")]
     Unknown(String),
     #[error("several grants have ids that begin with '{0}'")]
     Ambiguous(String),
+}
+
+fn unfit(why: Unfit) -> String {
+    match why {
+        Unfit::Missing => "the scope of exec does not exist, so no command runs in it".to_owned(),
+        Unfit::NoDirectory => {
+            "the scope of exec is not a directory, so no command runs in it".to_owned()
+        }
+        Unfit::HoldsOwn(what) => format!(
+            "the scope of exec holds {what} or lies in it, so no command can be confined to it"
+        ),
+    }
 }
 
 impl From<VaultError> for GrantError {
@@ -89,6 +104,13 @@ impl Broker {
         };
         if let Some(place) = own.iter().find(is_own) {
             return Err(GrantError::OwnPlace(place.what));
+        }
+        if asked.actions.contains(Action::Exec)
+            && asked.operation.is_none()
+            && let Some(scope) = asked.scope.path()
+            && let Some(why) = self.unfit(scope)?
+        {
+            return Err(GrantError::Unfit(why));
         }
         let request = Request {
             id: new_id()?,
@@ -231,7 +253,10 @@ pub(super) fn describe(
     if let Some(operation) = only {
         event = event
             .text(Field::Note, "for one command only")
-            .words(Field::Argv, &operation.argv)
+            .words(
+                Field::Argv,
+                &record::kept_words(operation.action, &operation.argv),
+            )
             .path(Field::Cwd, &operation.cwd);
         if let Objects::Command(command) = &operation.objects {
             event = event.path(Field::Program, &command.program);

@@ -18,6 +18,8 @@ pub(super) enum Method {
         environment: Vec<CString>,
         /// Whether the operands in `argv` were rewritten to the pinned directories.
         names_pins: bool,
+        /// The directory that is for this command alone, in which it may remove things.
+        scratch: Option<PathBuf>,
     },
     /// By removing one directory entry here.
     Unlink { words: RemovalWords },

@@ -1,7 +1,8 @@
 //! What the broker writes into the trail about operations.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::confinement::Confinement;
@@ -17,6 +18,7 @@ use crate::model::operation::{Invocation, Objects};
 use crate::model::scope::Scope;
 use crate::policy::evaluate::{Allowed, Denial};
 use crate::sys::trust::Found;
+use crate::text::redact::redacted;
 
 impl Broker {
     /// Records that a command line was refused before there was an operation to decide.
@@ -29,8 +31,8 @@ impl Broker {
     ) -> Result<(), BrokerError> {
         let event = Event::new(Kind::GrantCheck, Outcome::Denied, agent)
             .action(action)
-            .words(Field::Argv, argv)
-            .text(Field::Reason, reason);
+            .words(Field::Argv, &kept_words(action, argv))
+            .text(Field::Reason, kept_reason(action, reason));
         self.record_refused(&with_cwd(event))
     }
 
@@ -44,9 +46,9 @@ impl Broker {
     ) -> Result<(), BrokerError> {
         let event = Event::new(Kind::GrantCheck, Outcome::Denied, agent)
             .action(action)
-            .words(Field::Argv, argv)
+            .words(Field::Argv, &kept_words(action, argv))
             .path(Field::Cwd, cwd)
-            .text(Field::Reason, reason)
+            .text(Field::Reason, kept_reason(action, reason))
             .text(Field::Note, ONLY_ASKED);
         self.record_refused(&event)
     }
@@ -62,7 +64,7 @@ impl Broker {
     ) -> Result<(), BrokerError> {
         let mut event = Event::new(Kind::Hijack, Outcome::Denied, agent)
             .action(action)
-            .words(Field::Argv, argv)
+            .words(Field::Argv, &kept_words(action, argv))
             .path(Field::Program, &found.hit);
         if let Some(distrust) = &found.distrust {
             event = event.text(Field::Reason, distrust);
@@ -97,7 +99,9 @@ pub(super) fn denied(attempt: &Attempt, refusal: &Refusal) -> Event {
     let event = Event::new(Kind::GrantCheck, Outcome::Denied, &attempt.agent);
     let event = describe(event, attempt).text(Field::Reason, reason(refusal));
     match refusal {
-        Refusal::Denied(Denial::Rule { origin, .. }) => event.text(Field::Rule, origin),
+        Refusal::Denied(Denial::Rule { origin, .. }) | Refusal::Keeps { origin, .. } => {
+            event.text(Field::Rule, origin)
+        }
         _ => event,
     }
 }
@@ -130,6 +134,9 @@ fn reason(refusal: &Refusal) -> String {
         Refusal::NotGnu { why, .. } => format!("not GNU rm, and no Landlock: {why}"),
         Refusal::NotConfined { why } => format!("the command cannot be confined: {why}"),
         Refusal::HoldsOwn { what, .. } => format!("the command would reach {what}"),
+        Refusal::Keeps { action, effect, .. } => {
+            format!("the command could remove what a rule with {effect} {action} is for")
+        }
     }
 }
 
@@ -146,7 +153,10 @@ pub(super) fn success(attempt: &Attempt, allowed: &Allowed, confinement: &Confin
         event = event.text(Field::Note, note);
     }
     if matches!(attempt.work, Work::Run) && attempt.argv != attempt.operation.argv {
-        event = event.words(Field::Executed, &attempt.argv);
+        event = event.words(
+            Field::Executed,
+            &kept_words(attempt.operation.action, &attempt.argv),
+        );
     }
     if let Work::Push {
         executed,
@@ -211,7 +221,7 @@ fn describe(event: Event, attempt: &Attempt) -> Event {
     let scopes = operation.scopes();
     let event = event
         .action(operation.action)
-        .words(Field::Argv, &operation.argv)
+        .words(Field::Argv, &kept_words(operation.action, &operation.argv))
         .path(Field::Cwd, &operation.cwd)
         .list(
             Field::Operand,
@@ -232,6 +242,24 @@ fn describe(event: Event, attempt: &Attempt) -> Event {
         Some(program) => event.path(Field::Program, program.path()),
         None => event,
     }
+}
+
+/// Returns words as the trail keeps them. A command of any kind may have a URL with a password in it
+/// (AUD-14); `rm` has names only, and those of pushes come without credentials.
+pub(super) fn kept_words(action: Action, words: &[OsString]) -> Cow<'_, [OsString]> {
+    if action != Action::Exec {
+        return Cow::Borrowed(words);
+    }
+    let kept = |word: &OsString| OsString::from_vec(redacted(word.as_bytes()));
+    Cow::Owned(words.iter().map(kept).collect())
+}
+
+fn kept_reason(action: Action, reason: &str) -> Cow<'_, str> {
+    if action != Action::Exec {
+        return Cow::Borrowed(reason);
+    }
+    let kept = redacted(reason.as_bytes());
+    Cow::Owned(String::from_utf8_lossy(&kept).into_owned())
 }
 
 fn with_cwd(event: Event) -> Event {

@@ -1,6 +1,9 @@
+mod files;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use self::files::Files;
 use super::BrokerError;
 use crate::model::agent::Agent;
 use crate::model::operation::{FileIdentity, Operation};
@@ -10,8 +13,9 @@ use crate::policy::evaluate::{Site, Sites};
 use crate::sys::Errno;
 use crate::sys::path::{self, PathError};
 
-/// Looks where the scopes of the rules are that could forbid an operation. An allow behind a link
-/// allows nothing, because operands are known by their canonical names, so those are not looked at.
+/// Looks where the scopes of the rules are that could forbid an operation, and which files their
+/// programs are. An allow behind a link allows nothing, because operands are known by their canonical
+/// names, so those are not looked at.
 ///
 /// # Errors
 ///
@@ -29,12 +33,19 @@ pub(super) fn look(
             && named.is_none_or(|name| *name == agent.name)
     };
     let mut sites = Vec::new();
-    for (place, rule) in policy.rules.iter().enumerate() {
-        let Some(scope) = rule
-            .scope()
-            .and_then(Scope::path)
-            .filter(|_| concerns(rule))
-        else {
+    let mut files = Files::new(operation);
+    let rules = policy.rules.iter().enumerate();
+    for (place, rule) in rules.filter(|(_, rule)| concerns(rule)) {
+        let commands = files
+            .named_by(rule)
+            .map_err(|(path, reason)| BrokerError::Path { path, reason })?;
+        let Some(scope) = rule.scope().and_then(Scope::path) else {
+            sites.extend((!commands.is_empty()).then_some(Site {
+                rule: place,
+                names: Vec::new(),
+                ancestry: Vec::new(),
+                commands,
+            }));
             continue;
         };
         let seen = |reason| BrokerError::Path {
@@ -44,11 +55,12 @@ pub(super) fn look(
         let target = target(scope.as_path()).map_err(seen)?;
         let names = names(scope, target.as_deref()).map_err(seen)?;
         let ancestry = ancestry(target.as_deref(), whole_trees).map_err(seen)?;
-        if !names.is_empty() || !ancestry.is_empty() {
+        if !(names.is_empty() && ancestry.is_empty() && commands.is_empty()) {
             sites.push(Site {
                 rule: place,
                 names,
                 ancestry,
+                commands,
             });
         }
     }
@@ -56,7 +68,7 @@ pub(super) fn look(
 }
 
 /// Returns the canonical name of what a path leads to, if it leads anywhere.
-fn target(path: &Path) -> Result<Option<PathBuf>, PathError> {
+pub(super) fn target(path: &Path) -> Result<Option<PathBuf>, PathError> {
     match path::canonical(path) {
         Ok(found) => Ok(Some(found)),
         Err(error) if is_out_of_reach(error) => Ok(None),

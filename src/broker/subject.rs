@@ -26,11 +26,9 @@ pub(crate) fn on_scope(scope: &Scope, action: Action) -> Operation {
     let objects = match scope {
         Scope::Repository(repository) => Objects::Repositories(vec![repository.clone()]),
         Scope::Path(path) if action == Action::Exec => Objects::Command(Invocation {
-            words: Vec::new(),
-            program: PathBuf::new(),
-            digest: None,
             directory: Some(path.clone()),
-            inner: Vec::new(),
+            lineage: path::ancestry(path.as_path()).unwrap_or_default(),
+            ..Invocation::default()
         }),
         Scope::Path(path) => Objects::Paths(vec![target(path)]),
     };

@@ -9,7 +9,7 @@ use super::{grant, rules, scope, values};
 use crate::broker::{Coverage, Denial};
 use crate::failure::ExitStatus;
 use crate::model::action::Action;
-use crate::model::agent::{Agent, AgentName};
+use crate::model::agent::AgentName;
 use crate::model::rule::Rule;
 use crate::text::escape::shown;
 
@@ -25,9 +25,9 @@ pub(crate) struct Check {
     /// The operation
     #[arg(long = "op", value_name = "OP", default_value = "rm", value_parser = values::action)]
     action: Action,
-    /// The agent that would do it
-    #[arg(long, value_name = "NAME", default_value = "default", value_parser = values::agent)]
-    agent: AgentName,
+    /// The agent that would do it [default: that of PVM_AGENT_ID, or default]
+    #[arg(long, value_name = "NAME", value_parser = values::agent)]
+    agent: Option<AgentName>,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -36,10 +36,7 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn run(self, context: &Context) -> Result<ExitStatus, Stop> {
         let typed = scope::resolve_for(&self.scope, &[self.action])?;
-        let agent = Agent {
-            name: self.agent.clone(),
-            ..context.caller()
-        };
+        let agent = context.agent(self.agent.as_ref());
         let coverage = context.broker()?.check(&typed.scope, self.action, &agent)?;
         let status = match &coverage {
             Coverage::Denied { .. } => ExitStatus::Denied,

@@ -29,7 +29,8 @@ impl Context {
             config.landlock,
             config.policy.clone(),
             config.recording.clone(),
-            config.source.as_deref(),
+            &config.places,
+            &config.trusted_directories,
         )
     }
 
@@ -41,6 +42,16 @@ impl Context {
     /// Opens the vault, and makes one when there is none. Returns whether it was made.
     pub(crate) fn broker_or_new(&self) -> Result<(Broker, bool), Stop> {
         Ok(Broker::open_or_create(self.settings(), &self.caller())?)
+    }
+
+    /// Returns the agent that is asked about: the one that was named, or what a command of the caller's
+    /// would be attributed to.
+    pub(crate) fn agent(&self, named: Option<&AgentName>) -> Agent {
+        let own = || env::agent_name().ok().flatten().unwrap_or_default();
+        Agent {
+            name: named.cloned().unwrap_or_else(own),
+            ..self.caller()
+        }
     }
 
     /// Returns the caller as the trail names it: a person, unless it says to be an agent.

@@ -16,7 +16,7 @@ use crate::failure::{ExitStatus, Failure};
 use crate::sys::terminal;
 use crate::text::escape::shell_line;
 use stage::Stage;
-use story::{Chapter, Command, STORY};
+use story::{Chapter, Command, Need, STORY};
 
 const TITLE: Style = Style::new().bold();
 const TYPED: Style = AnsiColor::Cyan.on_default();
@@ -80,8 +80,16 @@ fn open(stage: &Stage) -> Result<(), Stop> {
 
 fn tell(number: usize, chapter: &Chapter, stage: &Stage) -> Result<(), Stop> {
     output::line(format!("\n{TITLE}{number}. {}{TITLE:#}", chapter.title))?;
+    if let Some(need) = chapter.needs.filter(|need| !stage.has(*need)) {
+        return explain(need.missing());
+    }
     for command in chapter.commands {
-        perform(command, stage)?;
+        let ran = perform(command, stage)?;
+        // Not every trash that is there can be used.
+        if chapter.needs == Some(Need::Trash) && !ran.status.success() {
+            return explain(Need::Trash.missing());
+        }
+        conclude(command, &ran, stage)?;
     }
     explain(chapter.why)
 }
@@ -103,8 +111,13 @@ fn explain(text: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-fn perform(command: &Command, stage: &Stage) -> Result<(), Stop> {
-    let words = stage.words(command.words);
+fn perform(command: &Command, stage: &Stage) -> Result<Output, Stop> {
+    let mut words = stage.words(command.words);
+    for word in &mut words {
+        if word == "{entry}" {
+            *word = stage.last_entry()?;
+        }
+    }
     let typed = shell_line(words.iter().map(String::as_bytes));
     let prompt = command.who.prompt();
     output::line(format!("  {prompt} {TYPED}{typed}{TYPED:#}"))?;
@@ -114,8 +127,13 @@ fn perform(command: &Command, stage: &Stage) -> Result<(), Stop> {
     let ran = stage.run(command.who, &words)?;
     print_indented(&ran.stdout)?;
     print_indented(&ran.stderr)?;
-    check(command, &ran, stage.root()).map_err(|why| {
-        Failure::internal(format!("'{typed}' did not turn out as told: {why}"))
+    Ok(ran)
+}
+
+fn conclude(command: &Command, ran: &Output, stage: &Stage) -> Result<(), Stop> {
+    check(command, ran, stage.root()).map_err(|why| {
+        let words = stage.words(command.words).join(" ");
+        Failure::internal(format!("'{words}' did not turn out as told: {why}"))
             .hint("see what it left:  pvm demo --keep")
     })?;
     if let Some(outcome) = outcome(command) {
@@ -145,7 +163,8 @@ fn outcome(command: &Command) -> Option<String> {
         parts.push(format!("exit status {}", command.status));
     }
     let stays = command.stays.iter();
-    parts.extend(stays.map(|path| format!("{path} is still there")));
+    let still = if command.status == 0 { "" } else { "still " };
+    parts.extend(stays.map(|path| format!("{path} is {still}there")));
     let gone = command.gone.iter();
     parts.extend(gone.map(|path| format!("{path} is gone")));
     (!parts.is_empty()).then(|| parts.join(", "))

@@ -31,8 +31,13 @@ use crate::wrapper;
 ///
 /// A command that a scope allowed (of a grant, or of a rule) runs under Landlock: it may read
 /// and use the network, and make, write and truncate files in that directory and below. It may remove
-/// and rename there only when the same grant has rm as well (--op exec,rm). Outside it can write
-/// only to /dev/null, /dev/zero, /dev/full, /dev/tty and a directory of its own, which is its TMPDIR. Where
+/// and rename there only when the same grant or rule has rm as well (--op exec,rm), and no rule denies or
+/// asks about rm or trash of that directory or of a part of it. The directory must not hold
+/// or lie in what belongs to pvm, a place where a configuration would be found, or a directory
+/// of resolver.trusted_dirs. Outside it can write
+/// only to /dev/null, /dev/zero, /dev/full, /dev/tty and a directory of its own, which is its TMPDIR.
+/// Landlock does not look at everything: what your user may do anyway to the mode, times, owner,
+/// extended attributes and locks of files outside (chmod, touch, setfattr, flock) it still may. Where
 /// the kernel's Landlock cannot do that (ABI 3, Linux 6.2) it is refused. A command that a rule
 /// without a scope or a grant for exactly this command allowed is not confined.
 ///
@@ -68,7 +73,7 @@ pub(crate) fn resolve(context: &Context, words: &[OsString]) -> Result<Resolved,
         .map_err(|error| Failure::usage(format!("the working directory has no name: {error}")))?;
     let search_path = env::bytes("PATH");
     exec::resolve(words, &searcher, search_path.as_deref(), cwd)
-        .map_err(|refused| wrapper::exec::failure(&refused))
+        .map_err(|refused| wrapper::exec::failure(&refused, words))
 }
 
 /// Returns lines that say what would be run: the words, where, which file, and what it makes of them.

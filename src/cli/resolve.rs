@@ -22,10 +22,11 @@ use crate::text::escape::{shell_word, shown};
 ///
 /// pvm exec takes scripts as well when what reads them is trusted, and a program that only you could
 /// have changed under a grant for exactly this file. What it makes of the program is said beside
-/// the verdict, with the owner and mode of the file and of everything above it.
+/// the verdict, with the owner and mode of the file and of everything above it. A name with a slash
+/// is that file, as for pvm exec.
 #[derive(Debug, Args)]
 pub(crate) struct Resolve {
-    /// The program's name, like rm
+    /// The program's name, like rm, or the path of one, like ./x
     #[arg(value_name = "NAME", value_hint = clap::ValueHint::CommandName)]
     name: OsString,
     /// Print the answer as JSON
@@ -76,9 +77,12 @@ impl Seen {
 
 impl Resolve {
     pub(crate) fn run(self, context: &Context) -> Result<ExitStatus, Stop> {
-        let name = self.plain_name()?;
         let own = trust::own_identity().map_err(Failure::internal)?;
         let searcher = Searcher::new(own, &context.config.trusted_directories);
+        if self.name.as_bytes().contains(&b'/') {
+            return self.run_path(&searcher);
+        }
+        let name = self.plain_name()?;
         let path = env::bytes("PATH").filter(|path| !path.is_empty());
         let search_path = path.clone().unwrap_or_else(|| env::SAFE_PATH.into());
         let verdict = searcher.search(name, path.as_deref());
@@ -105,6 +109,40 @@ impl Resolve {
             show_search(name, &hits, &steps, path.is_some())?;
         }
         Ok(status(&verdict))
+    }
+
+    /// Judges the file that a name with a slash stands for, as `pvm exec` does.
+    fn run_path(&self, searcher: &Searcher) -> Result<ExitStatus, Stop> {
+        let cwd = std::env::current_dir().map_err(|error| {
+            Failure::usage(format!("the working directory has no name: {error}"))
+        })?;
+        let typed = shown(self.name.as_bytes());
+        let path = cwd.join(&self.name);
+        if let Err(error) = std::fs::metadata(&path) {
+            return Err(Failure::new(ExitStatus::NotFound, format!("{typed}: {error}")).into());
+        }
+        if searcher.is_own(&path) {
+            return Err(Failure::usage(format!("'{typed}' is pvm itself")).into());
+        }
+        if !trust::is_executable(&path) {
+            let message = format!("'{typed}' cannot be executed");
+            return Err(Failure::new(ExitStatus::NotExecutable, message).into());
+        }
+        let examined = searcher.examine(path);
+        if self.json {
+            let mut answer = exec_json(&examined);
+            if let Some(object) = answer.as_object_mut() {
+                object.insert("name".to_owned(), output::bytes(self.name.as_bytes()));
+            }
+            output::json(&answer)?;
+        } else {
+            output::line(format!("{typed}: {}", name(&examined.found.program)))?;
+            show_examined(&examined)?;
+        }
+        Ok(match examined.standing {
+            Standing::Trusted(_) => ExitStatus::Success,
+            _ => ExitStatus::NotExecutable,
+        })
     }
 
     fn plain_name(&self) -> Result<&str, Failure> {
@@ -191,14 +229,12 @@ fn show_examined(examined: &Examined) -> Result<(), Stop> {
     output::line("who can change it:")?;
     for step in trust::chain(&examined.found.hit) {
         let path = name(&step.path);
-        let link = step
-            .leads_to
-            .map(|to| format!(" -> {}", name(&to)))
-            .unwrap_or_default();
-        output::line(format!(
-            "  {path}{link}: uid {}, mode {:04o}",
-            step.uid, step.mode
-        ))?;
+        let owner = step.uid;
+        // The mode of a link says nothing.
+        output::line(match step.leads_to {
+            Some(to) => format!("  {path} -> {}: uid {owner}", name(&to)),
+            None => format!("  {path}: uid {owner}, mode {:04o}", step.mode),
+        })?;
     }
     Ok(())
 }

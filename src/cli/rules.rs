@@ -11,6 +11,7 @@ use crate::model::action::Action;
 use crate::model::agent::AgentName;
 use crate::model::rule::{Effect, Matter, Rule, Words};
 use crate::model::scope::Scope;
+use crate::sys::terminal;
 use crate::text::escape::{shell_word, shown};
 use crate::text::instant;
 
@@ -66,7 +67,7 @@ impl List {
         if policy.rules.is_empty() {
             output::line("no rules")?;
         } else {
-            output::line(table(&policy.rules))?;
+            output::line(listing(&policy.rules))?;
         }
         let plain_push = match policy.plain_push {
             Effect::Allow => "is allowed",
@@ -81,22 +82,37 @@ impl List {
     }
 }
 
-fn table(rules: &[Rule]) -> comfy_table::Table {
+/// Returns the rules as a table; on a terminal that is too narrow for it the reasons are below.
+fn listing(rules: &[Rule]) -> String {
+    let whole = table(rules, true).to_string();
+    let width = terminal::width().unwrap_or(usize::MAX);
+    let fits = |line: &str| line.trim_end().chars().count() <= width;
+    if whole.lines().all(fits) {
+        return whole;
+    }
+    let given = rules.iter().filter(|rule| !rule.reason.is_empty());
+    let reasons = given.map(|rule| {
+        let reason = shown(rule.reason.as_bytes());
+        format!("\n  {}: {reason}", named(rule))
+    });
+    let table = table(rules, false).to_string();
+    match reasons.collect::<String>() {
+        none if none.is_empty() => table,
+        reasons => format!("{table}\n\nreasons:{reasons}"),
+    }
+}
+
+fn table(rules: &[Rule], has_reasons: bool) -> comfy_table::Table {
     let mut table = output::table();
-    table.set_header([
-        "RULE",
-        "EFFECT",
-        "OPS",
-        "WHAT",
-        "AGENT",
-        "REASON",
-        "STANDS IN",
-    ]);
+    let reason = has_reasons.then_some("REASON");
+    let names = ["RULE", "EFFECT", "OPS", "WHAT", "AGENT"].into_iter();
+    table.set_header(names.chain(reason).chain(["STANDS IN"]));
     for rule in rules {
         let number = rule
             .number
             .map_or_else(|| "-".to_owned(), |number| number.to_string());
-        table.add_row([
+        let reason = has_reasons.then(|| shown(rule.reason.as_bytes()));
+        let cells = [
             number,
             rule.effect.to_string(),
             rule.actions.to_string(),
@@ -105,9 +121,8 @@ fn table(rules: &[Rule]) -> comfy_table::Table {
                 .as_ref()
                 .map_or("any", AgentName::as_str)
                 .to_owned(),
-            shown(rule.reason.as_bytes()),
-            place(rule),
-        ]);
+        ];
+        table.add_row(cells.into_iter().chain(reason).chain([place(rule)]));
     }
     table
 }

@@ -51,10 +51,50 @@ pub(crate) fn resolve_for(text: &OsStr, actions: &[Action]) -> Result<TypedScope
 pub(crate) fn resolve_any(text: &OsStr) -> Result<Vec<Scope>, Failure> {
     let named = RepositoryScope::parse(text.as_bytes()).map(Scope::Repository);
     if !Path::new(text).is_absolute() && !text.is_empty() {
+        if !is_evident_repository(text) {
+            let url = shell_word(&[b"ssh://", text.as_bytes()].concat());
+            let failure = unclear(text);
+            return Err(match named {
+                Ok(_) => failure.hint(format!("for a repository:  --scope {url}")),
+                Err(_) => failure,
+            });
+        }
         return repository(text).map(|typed| vec![typed.scope]);
     }
     let path = resolve(text)?.scope;
     Ok([path].into_iter().chain(named.ok()).collect())
+}
+
+/// Says whether a text without a root is meant as a repository: it looks like one, and nothing of
+/// this name stands here.
+pub(crate) fn is_evident_repository(text: &OsStr) -> bool {
+    let bytes = text.as_bytes();
+    let before = |sign: u8| bytes.split(|byte| *byte == sign).next().unwrap_or(bytes);
+    let has_colon = before(b'/').contains(&b':');
+    let is_named = || RepositoryScope::parse(bytes).is_ok_and(|named| named.is_evident());
+    let stands = |name: &[u8]| {
+        Path::new(OsStr::from_bytes(name))
+            .symlink_metadata()
+            .is_ok()
+    };
+    (has_colon || is_named()) && !stands(bytes) && !stands(before(b'#'))
+}
+
+/// Returns the refusal of a name that could be either.
+pub(crate) fn unclear(text: &OsStr) -> Failure {
+    let name = shown(&url::redacted(text.as_bytes()));
+    let failure = Failure::usage(format!(
+        "'{name}' cannot be a scope: it could be a path or a repository"
+    ));
+    let Ok(here) = std::env::current_dir() else {
+        return failure.hint("for a path, write it from the root:  --scope /...");
+    };
+    let typed = here.join(text);
+    let path = path::canonical(&typed).unwrap_or_else(|_| typed.components().collect());
+    let path = shell_word(path.as_os_str().as_bytes());
+    failure.hint(format!(
+        "for a path, write it from the root:  --scope {path}"
+    ))
 }
 
 /// Takes the canonical name of a repository, or any URL or path that git would push to, with `#`
@@ -189,12 +229,5 @@ fn ambiguous(path: &Path, pinned: &Pinned, name: &str) -> Failure {
 
 /// Says whether a scope holds a person's whole home directory.
 pub(crate) fn is_broad(scope: &Scope) -> bool {
-    let Some(scope) = scope.path() else {
-        return false;
-    };
-    account::homes()
-        .iter()
-        .filter_map(|home| path::canonical(home).ok())
-        .filter_map(|home| PathScope::new(&home).ok())
-        .any(|home| scope.covers(&home))
+    scope.path().is_some_and(account::holds_a_home)
 }

@@ -176,6 +176,16 @@ fn reason(refusal: &Refusal, attempt: &Attempt) -> String {
         Refusal::HoldsOwn { scope, what } => {
             format!("{} holds {what} or lies in it", shown(scope.as_bytes()))
         }
+        Refusal::Keeps {
+            scope,
+            action,
+            effect,
+            origin,
+        } => format!(
+            "{} has {effect} {action} for {} or a part of it",
+            shown(origin.as_bytes()),
+            shown(scope.as_bytes())
+        ),
         Refusal::NotGnu { .. } | Refusal::NotConfined { .. } => {
             "the command cannot be confined on this machine".to_owned()
         }

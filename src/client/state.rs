@@ -165,7 +165,8 @@ fn settings(config: &Config) -> Settings {
         config.landlock,
         config.policy.clone(),
         config.recording.clone(),
-        config.source.as_deref(),
+        &config.places,
+        &config.trusted_directories,
     )
 }
 

@@ -1,5 +1,7 @@
 //! Changes to the rules of a configuration file that leave every other byte of it alone.
 
+mod list;
+
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -8,13 +10,14 @@ use toml_edit::{
     Array, Datetime, Document, DocumentMut, InlineTable, Item, Table, TomlError, Value,
 };
 
-use super::template::{self, ChangeError};
+use super::template::ChangeError;
 use crate::model::action::Action;
 use crate::model::agent::AgentName;
 use crate::model::rule::{Effect, Matter, Rule};
 use crate::model::scope::Scope;
 use crate::model::time::Timestamp;
 use crate::text::instant;
+use list::List;
 
 const RULES: &str = "permissions.rules";
 
@@ -102,16 +105,32 @@ impl fmt::Display for NewRule {
     }
 }
 
+/// How the rules of a file are written, or would be.
+enum Shape {
+    /// Each as a table with a header.
+    Headers,
+    List(List),
+    /// `permissions = { .. }`, without any.
+    InBraces,
+}
+
 /// Returns `text` with a rule behind the others.
 pub(crate) fn added(path: &Path, text: &str, rule: &NewRule) -> Result<String, ChangeError> {
-    let mut document = parse(path, text)?;
-    match list(&mut document) {
-        None => Ok(appended(text, rule)),
-        Some(Item::Value(Value::Array(list))) => {
-            template::append(list, vec![rule.inline().into()]);
+    match shape(path, text)? {
+        Shape::Headers => Ok(appended(text, rule)),
+        Shape::List(list) => list
+            .with(text, &rule.to_string())
+            .ok_or(ChangeError::Strange(RULES)),
+        Shape::InBraces => {
+            let document: Result<DocumentMut, _> = text.parse();
+            let mut document = document.map_err(|error| unreadable(path, error))?;
+            let permissions = document.get_mut("permissions");
+            let permissions = permissions.and_then(Item::as_table_like_mut);
+            let permissions = permissions.ok_or(ChangeError::Strange(RULES))?;
+            let rules: Array = std::iter::once(rule.inline()).collect();
+            permissions.insert("rules", Item::Value(rules.into()));
             Ok(document.to_string())
         }
-        Some(_) => Err(ChangeError::Strange(RULES)),
     }
 }
 
@@ -123,29 +142,53 @@ pub(crate) fn removed(
 ) -> Result<(String, String), ChangeError> {
     let missing = || ChangeError::NoRule(number);
     let index = number.checked_sub(1).ok_or_else(missing)?;
-    let mut document = parse(path, text)?;
-    if let Some(Item::Value(Value::Array(list))) = list(&mut document) {
-        if index >= list.len() {
-            return Err(missing());
+    match shape(path, text)? {
+        Shape::Headers => {
+            let lines = lines_of(path, text, index)?.ok_or_else(missing)?;
+            let (before, rule, behind) = parted(text, lines)?;
+            let before = without_blank_line(before);
+            Ok((format!("{before}{behind}"), rule.trim().to_owned()))
         }
-        let rule = list.remove(index).to_string();
-        return Ok((document.to_string(), rule.trim().to_owned()));
+        Shape::List(list) => {
+            let start = list.start(index).ok_or_else(missing)?;
+            taken_out(path, text, &list, index)?.ok_or_else(|| {
+                let before = text.get(..start).unwrap_or_default();
+                let line = before.matches('\n').count() + 1;
+                ChangeError::ByHand { number, line }
+            })
+        }
+        Shape::InBraces => Err(missing()),
     }
-    let lines = lines_of(path, text, index)?.ok_or_else(missing)?;
-    let parts = (
-        text.get(..lines.start),
-        text.get(lines.clone()),
-        text.get(lines.end..),
-    );
-    let (Some(before), Some(rule), Some(behind)) = parts else {
-        return Err(ChangeError::Strange(RULES));
-    };
-    let before = without_blank_line(before);
-    Ok((format!("{before}{behind}"), rule.trim().to_owned()))
 }
 
-fn parse(path: &Path, text: &str) -> Result<DocumentMut, ChangeError> {
-    text.parse().map_err(|error| unreadable(path, error))
+/// Returns nothing where more than one rule would be changed.
+fn taken_out(
+    path: &Path,
+    text: &str,
+    list: &List,
+    index: usize,
+) -> Result<Option<(String, String)>, ChangeError> {
+    let Some(cut) = list.cut(text, index) else {
+        return Ok(None);
+    };
+    let (before, _, behind) = parted(text, cut)?;
+    let without = format!("{before}{behind}");
+    let mut expected = list.texts(text);
+    let rule = expected.remove(index).to_owned();
+    let is_right = match shape(path, &without) {
+        Ok(Shape::List(left)) => left.texts(&without) == expected,
+        _ => false,
+    };
+    Ok(is_right.then_some((without, rule)))
+}
+
+fn parted(text: &str, middle: Range<usize>) -> Result<(&str, &str, &str), ChangeError> {
+    let before = text.get(..middle.start);
+    let behind = text.get(middle.end..);
+    match (before, text.get(middle), behind) {
+        (Some(before), Some(middle), Some(behind)) => Ok((before, middle, behind)),
+        _ => Err(ChangeError::Strange(RULES)),
+    }
 }
 
 fn unreadable(path: &Path, error: TomlError) -> ChangeError {
@@ -155,17 +198,19 @@ fn unreadable(path: &Path, error: TomlError) -> ChangeError {
     }
 }
 
-/// Returns the rules where they are, or would have to be, one value; nothing where they are tables
-/// with a header each, or can be.
-fn list(document: &mut DocumentMut) -> Option<&mut Item> {
-    let permissions = document.as_table_mut().get_mut("permissions")?;
-    let in_braces = permissions.is_inline_table();
-    let permissions = permissions.as_table_like_mut()?;
-    if in_braces && !permissions.contains_key("rules") {
-        permissions.insert("rules", Item::Value(Array::new().into()));
+fn shape(path: &Path, text: &str) -> Result<Shape, ChangeError> {
+    let document = Document::parse(text).map_err(|error| unreadable(path, error))?;
+    let permissions = document.get("permissions");
+    match permissions.and_then(|permissions| permissions.get("rules")) {
+        None if permissions.is_some_and(Item::is_inline_table) => Ok(Shape::InBraces),
+        None => Ok(Shape::Headers),
+        Some(rules) if rules.is_array_of_tables() => Ok(Shape::Headers),
+        Some(rules) => rules
+            .as_array()
+            .and_then(List::of)
+            .map(Shape::List)
+            .ok_or(ChangeError::Strange(RULES)),
     }
-    let rules = permissions.get_mut("rules")?;
-    (!rules.is_array_of_tables()).then_some(rules)
 }
 
 /// A header opens a table wherever it stands, so the end of the file is as good a place as any, and

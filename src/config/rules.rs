@@ -277,11 +277,15 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads `trash.tool`: the name of a program, or its name and the words that come first.
+/// Reads `trash.tool`: the name of a program, or its name and the words that come first; nothing for
+/// an empty list, which is the default.
 pub(super) fn tool(trash: &TrashTable) -> Result<Option<Vec<OsString>>, Complaint> {
     let Some(value) = &trash.tool else {
         return Ok(None);
     };
+    if value.get_ref().as_array().is_some_and(Vec::is_empty) {
+        return Ok(None);
+    }
     let words = texts(value.get_ref())
         .filter(|words| words.first().is_some_and(|name| is_name(name)))
         .filter(|words| words.iter().all(|word| !word.contains('\0')))
@@ -337,6 +341,13 @@ fn actions(
                 .ok_or_else(|| wrong("op is a name or a list of names".to_owned()))?;
             let named: Result<Vec<Action>, _> = names.into_iter().map(str::parse).collect();
             let named = named.map_err(|error| wrong(error.to_string()))?;
+            let twice = |(at, action): (usize, &Action)| {
+                let before = named.get(..at).unwrap_or_default();
+                before.contains(action).then_some(*action)
+            };
+            if let Some(action) = named.iter().enumerate().find_map(twice) {
+                return Err(wrong(format!("op names {action} twice")));
+            }
             Some(set(&named).map_err(wrong)?)
         }
         None => None,
@@ -371,7 +382,16 @@ fn is_mixed(actions: ActionSet) -> bool {
 /// Returns what a scope without operations is for. What forbids holds for all of them; an allow for
 /// no more than `pvm grant` gives without being told.
 fn implied(scope: &Spanned<String>, effect: Effect) -> Result<ActionSet, Complaint> {
-    let is_path = scope.get_ref().starts_with(['/', '~']);
+    let text = scope.get_ref();
+    let is_path = text.starts_with(['/', '~']);
+    let named = RepositoryScope::parse(text.as_bytes());
+    if !is_path && !named.is_ok_and(|repository| repository.is_evident()) {
+        let message = format!(
+            "'{text}' could be a path or a repository: write a path from the root, or give \
+             op = \"git-push-force\" for a repository"
+        );
+        return Err(complain(scope, message));
+    }
     let actions: &[Action] = match effect {
         Effect::Allow if is_path => &[Action::Rm, Action::Trash],
         Effect::Allow => {
@@ -426,6 +446,23 @@ fn words(
     Ok(words)
 }
 
+/// What `pvm exec` never runs, and what to write of it instead.
+const NOT_RUN: [(&[&str], &str); 3] = [
+    (
+        &["rm", "safe-rm"],
+        "a rule about it has op = \"rm\" and a scope",
+    ),
+    (
+        &["trash", "safe-trash", "trash-put"],
+        "a rule about it has op = \"trash\" and a scope",
+    ),
+    (
+        &["git", "safe-git-push"],
+        "a rule about pushes has op = \"git-push\" or \"git-push-force\" and a repository as its \
+         scope, and for the rest git is run as it is",
+    ),
+];
+
 fn check_program(
     first: Option<&WordPattern>,
     effect: Effect,
@@ -435,23 +472,90 @@ fn check_program(
     if text.is_empty() {
         return Err("a program's name is never empty, so the rule matches nothing".to_owned());
     }
+    check_is_run(text)?;
+    if text.starts_with('/') && PathScope::new(Path::new(text)).is_err() {
+        return Err(format!(
+            "'{text}' is not how a program's path is known, so it matches nothing; write it without \
+             '.', '..' and double slashes"
+        ));
+    }
     if effect != Effect::Allow {
         return Ok(());
     }
-    if text.chars().all(|character| character == '*') && !is_confined {
-        return Err("this would allow every program; name one, or a scope".to_owned());
-    }
-    if !text.contains('/') {
-        return Ok(());
-    }
-    if !text.starts_with('/') {
+    if text.contains('/') && !text.starts_with('/') {
         return Err(format!(
             "'{text}' is another file in every directory; write the program's path from the root"
         ));
     }
-    PathScope::new(Path::new(text))
-        .map(|_| ())
-        .map_err(|_| format!("'{text}' is not how a program's path is known, so it allows nothing"))
+    if !is_confined && !names_a_program(text) {
+        return Err(format!(
+            "'{text}' would allow every program, or nearly; name one, or a scope"
+        ));
+    }
+    Ok(())
+}
+
+fn check_is_run(text: &str) -> Result<(), String> {
+    let name = text.rsplit('/').next().unwrap_or(text);
+    if name == "pvm" {
+        return Err("pvm exec never runs pvm, so the rule matches nothing".to_owned());
+    }
+    let found = NOT_RUN.iter().find(|(names, _)| names.contains(&name));
+    match found {
+        Some((_, instead)) => Err(format!("pvm exec never runs {name}: {instead}")),
+        None => Ok(()),
+    }
+}
+
+/// Directories that hold nearly every program that there is.
+const OF_ALL_PROGRAMS: [&str; 8] = [
+    "/bin",
+    "/sbin",
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/local/bin",
+    "/usr/local/sbin",
+    "/run/current-system/sw/bin",
+    "/opt/homebrew/bin",
+];
+
+/// Says whether the pattern of a program says anything of its name, or at least in which one
+/// directory it lies. An asterisk stands for slashes as well, so `/usr/*` is `/usr/bin/sh` too.
+fn names_a_program(text: &str) -> bool {
+    let literal = without_wildcards(text);
+    let (directory, name) = literal.rsplit_once('/').unwrap_or(("", &literal));
+    let holds_wildcards = |text: &str| text.contains('*');
+    if name.chars().any(|character| character != '*') {
+        return true;
+    }
+    let levels = directory.split('/').filter(|name| !name.is_empty()).count();
+    levels >= 2 && !holds_wildcards(directory) && !OF_ALL_PROGRAMS.contains(&directory)
+}
+
+/// Returns a pattern with an asterisk for everything in it that stands for more than one text.
+fn without_wildcards(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        out.push(match character {
+            '*' | '?' => '*',
+            '[' => {
+                // A bracket that comes first is one of the characters.
+                let mut class: String = rest.by_ref().take(1).collect();
+                if class == "!" {
+                    class.extend(rest.by_ref().take(1));
+                }
+                class.extend(rest.by_ref().take_while(|next| *next != ']'));
+                let mut only = class.chars();
+                match (only.next(), only.next()) {
+                    (Some(one), None) if !matches!(one, '/' | '*') => one,
+                    _ => '*',
+                }
+            }
+            other => other,
+        });
+    }
+    out
 }
 
 fn agent(name: &Spanned<String>) -> Result<AgentName, Complaint> {

@@ -37,6 +37,7 @@ const TEMPLATE: &str = "\
 # Where safe-trash needs no grant. A tool of yours can move the files in its place, unconfined.
 [trash]
 # workspaces = []
+# tool = []
 
 # The JSON log, one file a day beside the vault, and how long it is kept; the trail has everything
 # in any case. Above so many denials in a minute the trail has one entry for many.
@@ -91,6 +92,10 @@ pub(crate) enum ChangeError {
     Strange(&'static str),
     #[error("there is no rule {0} in the file")]
     NoRule(usize),
+    #[error(
+        "rule {number} cannot be taken out without changing what is around it: edit line {line} by hand"
+    )]
+    ByHand { number: usize, line: usize },
 }
 
 /// Returns the text of a new file.
@@ -123,7 +128,7 @@ pub(crate) fn changed(path: &Path, text: &str, changes: &Changes) -> Result<Stri
 }
 
 /// Appends to a list; one that has a line for each value gets a line for each new one.
-pub(super) fn append(list: &mut Array, values: Vec<Value>) {
+fn append(list: &mut Array, values: Vec<Value>) {
     let behind_last = list.trailing().as_str().unwrap_or_default().to_owned();
     if !behind_last.contains('\n') {
         list.extend(values);
@@ -195,7 +200,7 @@ mod tests {
                 _ => format!("{line}\n"),
             })
             .collect();
-        assert_eq!(uncommented.matches(" = ").count(), 18);
+        assert_eq!(uncommented.matches(" = ").count(), 19);
         let defaults = comparable(&Config::defaults(&account()));
         assert_eq!(comparable(&read(&new_file())), defaults);
         assert_eq!(comparable(&read(&uncommented)), defaults);

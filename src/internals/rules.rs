@@ -35,6 +35,7 @@ impl RuleBench {
                 rule: place,
                 names: Vec::new(),
                 ancestry: vec![FileIdentity { device: 9, inode }],
+                commands: Vec::new(),
             })
         });
         let words = [
@@ -155,9 +156,9 @@ fn run(words: &[&str], program: &str, inner: Vec<usize>) -> Operation {
     let invocation = Invocation {
         words: words.iter().map(OsString::from).collect(),
         program: PathBuf::from(program),
-        digest: None,
         directory: PathScope::new(Path::new("/home/somebody/src/project")).ok(),
         inner,
+        ..Invocation::default()
     };
     operation(Action::Exec, Objects::Command(invocation))
 }

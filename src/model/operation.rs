@@ -1,4 +1,4 @@
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -55,7 +55,7 @@ pub(crate) struct Target {
 }
 
 /// A program that is to run with these words, for `pvm exec`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Invocation {
     /// The words as typed, the program's first.
     pub(crate) words: Vec<OsString>,
@@ -66,9 +66,72 @@ pub(crate) struct Invocation {
     pub(crate) digest: Option<[u8; 32]>,
     /// The working directory; nothing when it is `/`.
     pub(crate) directory: Option<PathScope>,
+    /// The identities of the working directory and of every one above, the root last: a bind mount
+    /// gives it a second name.
+    pub(crate) lineage: Vec<FileIdentity>,
     /// Whether the words behind the program's name are a command of their own, as for `env`, and
     /// where in `words` such a command may begin.
     pub(crate) inner: Vec<usize>,
+    /// The words behind the program's name, cut into what a program may make several of: for
+    /// `env -S 'curl x'` these are `-S`, `curl` and `x`. Empty where that is the words themselves.
+    pub(crate) pieces: Vec<OsString>,
+    /// Where the names of programs among the words are looked for.
+    pub(crate) search: Vec<PathBuf>,
+}
+
+/// A command as far as the words of an [`Invocation`] show it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spoken<'a> {
+    pub(crate) name: &'a OsStr,
+    pub(crate) arguments: &'a [OsString],
+    /// Whether the arguments are cut out of longer words, so that they may end sooner.
+    pub(crate) is_cut: bool,
+}
+
+impl Invocation {
+    /// Returns the command itself, and then every one that may begin in its words, always in the
+    /// same order. A piece that begins like an option may have the name behind it: `-Scurl`,
+    /// `--split-string=curl`.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = Spoken<'_>> {
+        let starts = std::iter::once(&0).chain(&self.inner);
+        let whole = starts.filter_map(|start| {
+            let (name, arguments) = self.words.get(*start..)?.split_first()?;
+            Some(Spoken {
+                name,
+                arguments,
+                is_cut: false,
+            })
+        });
+        let cut = (0..self.pieces.len()).flat_map(|start| {
+            let rest = self.pieces.get(start..).unwrap_or_default();
+            rest.split_first()
+                .into_iter()
+                .flat_map(|(piece, arguments)| {
+                    names_in(piece).map(move |name| Spoken {
+                        name,
+                        arguments,
+                        is_cut: true,
+                    })
+                })
+        });
+        whole.chain(cut)
+    }
+}
+
+/// Returns a piece itself, and what may stand in it behind an option: all of its ends that follow
+/// an `=`, or one of the letters `S` and `c` that take a command.
+fn names_in(piece: &OsStr) -> impl Iterator<Item = &OsStr> {
+    let bytes = piece.as_bytes();
+    let ends = match bytes {
+        [b'-', b'-', ..] => &b"="[..],
+        [b'-', ..] => b"Sc=",
+        _ => b"",
+    };
+    let behind = bytes.iter().enumerate().filter_map(move |(at, byte)| {
+        let rest = bytes.get(at + 1..).filter(|rest| !rest.is_empty())?;
+        ends.contains(byte).then(|| OsStr::from_bytes(rest))
+    });
+    std::iter::once(piece).chain(behind)
 }
 
 /// What an operation would touch.
@@ -175,9 +238,7 @@ mod tests {
             objects: Objects::Command(Invocation {
                 words: words.iter().map(OsString::from).collect(),
                 program: PathBuf::from("/usr/bin/x"),
-                digest: None,
-                directory: None,
-                inner: Vec::new(),
+                ..Invocation::default()
             }),
             argv: Vec::new(),
             cwd: PathBuf::from(cwd),

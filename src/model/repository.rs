@@ -172,6 +172,17 @@ impl RepositoryScope {
         Some(PathBuf::from(OsString::from_vec(unescaped(path).ok()?)))
     }
 
+    /// Says whether the text can hardly be meant as a path that is not written from the root: it has
+    /// a ref, or its host has a dot or a port, is an address, or is this machine.
+    pub(crate) fn is_evident(&self) -> bool {
+        let end = self.repository.iter().position(|byte| *byte == b'/');
+        let host = end.and_then(|end| self.repository.get(..end));
+        let is_one = host.is_some_and(|host| {
+            host.is_empty() || host == b"localhost" || host.iter().any(|byte| b".:[".contains(byte))
+        });
+        is_one || self.reference.is_some()
+    }
+
     /// Says whether `other` is the same repository and, where this scope has a ref, the same ref.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         self.repository == other.repository

@@ -145,10 +145,19 @@ impl Words {
     /// stands for.
     pub(crate) fn fit_arguments<W: AsRef<OsStr>>(&self, arguments: &[W], forbids: bool) -> bool {
         let patterns = self.patterns.get(1..).unwrap_or_default();
-        let long_enough = arguments.len() >= patterns.len();
-        let short_enough = self.rest || arguments.len() == patterns.len();
-        long_enough
-            && short_enough
+        let short_enough = self.rest || arguments.len() <= patterns.len();
+        short_enough && self.begin(arguments, forbids)
+    }
+
+    /// Says whether something that forbids fits the words behind the program's name, where more may
+    /// follow that belong to another command.
+    pub(crate) fn begin_arguments<W: AsRef<OsStr>>(&self, arguments: &[W]) -> bool {
+        self.begin(arguments, true)
+    }
+
+    fn begin<W: AsRef<OsStr>>(&self, arguments: &[W], forbids: bool) -> bool {
+        let patterns = self.patterns.get(1..).unwrap_or_default();
+        arguments.len() >= patterns.len()
             && patterns
                 .iter()
                 .zip(arguments)

@@ -307,6 +307,12 @@ pub(crate) fn shortfall(
     facts: &Facts<'_>,
 ) -> Option<Shortfall> {
     let grant = &candidate.grant;
+    let command = grant.falls_short_of(operation);
+    // That a grant for one command is over matters only to that command.
+    let is_command = matches!(operation.objects, Objects::Command(_));
+    if is_command && command == Some(Shortfall::OtherCommand) {
+        return command;
+    }
     grant
         .shortfall(
             facts.agent,
@@ -314,7 +320,7 @@ pub(crate) fn shortfall(
             candidate.root_unchanged,
             facts.now,
         )
-        .or_else(|| grant.falls_short_of(operation))
+        .or(command)
 }
 
 /// Returns the shortfall that a person would most likely want to hear of.
@@ -631,8 +637,7 @@ mod tests {
                 words: vec!["cargo".into(), "fmt".into()],
                 program: PathBuf::from("/usr/bin/cargo"),
                 digest,
-                directory: None,
-                inner: Vec::new(),
+                ..Invocation::default()
             }),
             ..operation(&[])
         }

@@ -39,6 +39,9 @@ pub(crate) struct Site {
     /// The directory that it is, and those above where the operation takes whole trees along; a bind
     /// mount gives a directory a second name, and these find it under any.
     pub(crate) ancestry: Vec<FileIdentity>,
+    /// Which of [`Invocation::commands`] start the very file that the first pattern names, under
+    /// whatever name.
+    pub(crate) commands: Vec<usize>,
 }
 
 /// At most one for each rule, in the order of the rules.
@@ -55,8 +58,9 @@ impl Sites {
     /// length that is fixed, or given before it.
     pub(crate) fn each(&self, mut take: impl FnMut(&[u8])) {
         for site in &self.0 {
-            for number in [site.rule, site.names.len(), site.ancestry.len()] {
-                take(&(number as u64).to_be_bytes());
+            let lengths = [site.names.len(), site.ancestry.len(), site.commands.len()];
+            for number in [site.rule].iter().chain(&lengths).chain(&site.commands) {
+                take(&(*number as u64).to_be_bytes());
             }
             for name in &site.names {
                 take(&(name.as_bytes().len() as u64).to_be_bytes());
@@ -91,8 +95,9 @@ pub(crate) struct Question<'a> {
     pub(crate) subject: Subject<'a>,
 }
 
-/// Returns the rule that decides, if one matches: a deny before an ask before an allow, and of
-/// equals the first.
+/// Returns the rule that decides, if one matches: a deny before an ask before an allow. Of several
+/// allows it is the one that leaves the least to the operation, wherever it stands; of equals it is
+/// the first.
 pub(super) fn strongest<'p>(
     policy: &'p Policy,
     sites: &Sites,
@@ -100,7 +105,12 @@ pub(super) fn strongest<'p>(
 ) -> Option<&'p Rule> {
     let mut best: Option<&Rule> = None;
     for (rule, site) in with_sites(policy, sites) {
-        let stronger = best.is_none_or(|best| rule.effect > best.effect);
+        let stronger = best.is_none_or(|best| {
+            let allow = rule.effect == Effect::Allow && best.effect == Effect::Allow;
+            rule.effect > best.effect
+                || (allow
+                    && narrowness(rule, question.subject) > narrowness(best, question.subject))
+        });
         if stronger && matches(rule, site, question) {
             best = Some(rule);
             if rule.effect == Effect::Deny {
@@ -109,6 +119,21 @@ pub(super) fn strongest<'p>(
         }
     }
     best
+}
+
+/// Orders the allows that match one thing by how far the kernel is told to confine what they allow:
+/// by a scope rather than not at all, by the innermost, and one without the right to remove first.
+fn narrowness(rule: &Rule, subject: Subject<'_>) -> (bool, usize, bool) {
+    let confines = match (rule.scope(), subject) {
+        (None, _) => false,
+        // The right to remove a file is one to the directory that holds it.
+        (Some(Scope::Path(scope)), Subject::Path(target)) => {
+            target.kind != TargetKind::Entry || scope.covers_strictly(&target.scope)
+        }
+        (Some(_), _) => true,
+    };
+    let length = rule.scope().map_or(0, |scope| scope.as_bytes().len());
+    (confines, length, !rule.actions.contains(Action::Rm))
 }
 
 /// Returns every rule that matches, in their order.
@@ -162,7 +187,7 @@ fn matches(rule: &Rule, site: Option<&Site>, question: Question<'_>) -> bool {
                 Some(Scope::Path(scope)) => runs_in(scope, site, command),
                 Some(Scope::Repository(_)) => false,
             };
-            in_scope && fits(words, command, forbids)
+            in_scope && fits(words, site, command, forbids)
         }
         _ => false,
     }
@@ -179,37 +204,39 @@ fn runs_in(scope: &PathScope, site: Option<&Site>, command: &Invocation) -> bool
         return false;
     };
     let names = site.map(|site| site.names.as_slice()).unwrap_or_default();
-    scope.covers(directory) || names.iter().any(|scope| scope.covers(directory))
+    let itself = site.and_then(|site| site.ancestry.first());
+    scope.covers(directory)
+        || names.iter().any(|scope| scope.covers(directory))
+        || itself.is_some_and(|itself| command.lineage.contains(itself))
 }
 
 /// A program is forbidden by any name it has, and by what a command like `env` would run (V-D23,
 /// V-D25).
-fn fits(words: &Words, command: &Invocation, forbids: bool) -> bool {
+fn fits(words: &Words, site: Option<&Site>, command: &Invocation, forbids: bool) -> bool {
     let Some((typed, arguments)) = command.words.split_first() else {
         return false;
     };
     let program = command.program.as_os_str().as_bytes();
-    let named = words.first().is_none_or(|first| {
-        if forbids {
-            is_name(first, typed.as_bytes()) || is_name(first, program)
-        } else {
-            is_allowed_name(first, typed.as_bytes(), program)
-        }
-    });
-    if named && words.fit_arguments(arguments, forbids) {
-        return true;
+    if !forbids {
+        let allowed = |first| is_allowed_name(first, typed.as_bytes(), program);
+        return words.first().is_none_or(allowed) && words.fit_arguments(arguments, false);
     }
-    let inner = |start: &usize| {
-        let inner = command.words.get(*start..).unwrap_or_default();
-        let Some((typed, arguments)) = inner.split_first() else {
-            return false;
-        };
-        let named = words
-            .first()
-            .is_none_or(|first| is_name(first, typed.as_bytes()));
-        named && words.fit_arguments(arguments, true)
-    };
-    forbids && command.inner.iter().any(inner)
+    let same_file = site
+        .map(|site| site.commands.as_slice())
+        .unwrap_or_default();
+    command.commands().enumerate().any(|(place, spoken)| {
+        let named = words.first().is_none_or(|first| {
+            is_name(first, spoken.name.as_bytes())
+                || (place == 0 && is_name(first, program))
+                || same_file.contains(&place)
+        });
+        named
+            && if spoken.is_cut {
+                words.begin_arguments(spoken.arguments)
+            } else {
+                words.fit_arguments(spoken.arguments, true)
+            }
+    })
 }
 
 /// A name allows what PATH has under it, a path the file itself: `git` is not `/tmp/evil/git`, and
@@ -218,8 +245,9 @@ fn is_allowed_name(pattern: &WordPattern, typed: &[u8], program: &[u8]) -> bool 
     if !pattern.text().contains('/') {
         return !typed.contains(&b'/') && pattern.matches(typed, false);
     }
-    let is_plain = || PathScope::new(Path::new(OsStr::from_bytes(typed))).is_ok();
-    pattern.matches(program, false) || (pattern.matches(typed, false) && is_plain())
+    let is_plain = |path| PathScope::new(Path::new(OsStr::from_bytes(path))).is_ok();
+    let fits = |path| pattern.matches(path, false) && is_plain(path);
+    is_plain(program) && (fits(program) || fits(typed))
 }
 
 fn is_name(pattern: &WordPattern, word: &[u8]) -> bool {

@@ -2,6 +2,9 @@ use std::path::PathBuf;
 
 use nix::unistd::{Uid, User};
 
+use super::path;
+use crate::model::scope::PathScope;
+
 /// Who a user is, by the password database and not by the environment (ENV-12).
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
@@ -46,6 +49,15 @@ pub(crate) fn homes() -> Vec<PathBuf> {
 /// with a uid from 1000 on (`UID_MIN` of login.defs(5)), without `nobody`.
 pub(crate) fn homes_of_people() -> Vec<PathBuf> {
     listed(|uid| uid == 0 || (1000..65_534).contains(&uid))
+}
+
+/// Says whether a scope holds somebody's whole home directory.
+pub(crate) fn holds_a_home(scope: &PathScope) -> bool {
+    homes()
+        .iter()
+        .filter_map(|home| path::canonical(home).ok())
+        .filter_map(|home| PathScope::new(&home).ok())
+        .any(|home| scope.covers(&home))
 }
 
 fn listed(wanted: impl Fn(u32) -> bool) -> Vec<PathBuf> {

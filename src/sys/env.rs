@@ -40,6 +40,18 @@ const KEPT_FOR_NETWORK: [&str; 9] = [
     "HTTP_PROXY",
 ];
 
+/// What the credential helpers of `git push` and its TLS library go by.
+const KEPT_FOR_CREDENTIALS: [&str; 8] = [
+    "DBUS_SESSION_BUS_ADDRESS",
+    "XDG_RUNTIME_DIR",
+    "KRB5CCNAME",
+    "GPG_TTY",
+    "GH_TOKEN",
+    "GITHUB_TOKEN",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
 /// Returns a variable of the caller's environment as bytes.
 #[expect(
     clippy::disallowed_methods,
@@ -98,17 +110,35 @@ pub(crate) fn names() -> Vec<OsString> {
     std::env::vars_os().map(|(name, _)| name).collect()
 }
 
-/// Returns the caller's whole environment, for a command that is only passed on.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is where the environment is read"
-)]
+/// Returns the caller's whole environment as it came, for a command that is only passed on: entries
+/// without `=` and those that stand twice included.
+#[expect(unsafe_code, reason = "std leaves out what has no '='")]
 pub(crate) fn whole() -> Vec<CString> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| {
-            CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
-        })
-        .collect()
+    unsafe extern "C" {
+        static environ: *const *const libc::c_char;
+    }
+    let mut words = Vec::new();
+    // SAFETY: environ is the array that the program was started with, ended by a null pointer; pvm
+    // has one thread, and nobody changes it meanwhile.
+    unsafe {
+        let mut entry = environ;
+        while !entry.is_null() && !(*entry).is_null() {
+            words.push(std::ffi::CStr::from_ptr(*entry).to_owned());
+            entry = entry.add(1);
+        }
+    }
+    words
+}
+
+/// Says whether a variable stands in the caller's environment more than once (ENV-17).
+pub(crate) fn has_duplicates() -> bool {
+    let words = whole();
+    let mut seen = std::collections::BTreeSet::new();
+    let name = |word: &CString| {
+        let word = word.as_bytes();
+        word.split(|byte| *byte == b'=').next().map(<[u8]>::to_vec)
+    };
+    !words.iter().filter_map(name).all(|name| seen.insert(name))
 }
 
 /// Returns the environment for the real command: each name once, values that cannot name a file.
@@ -131,11 +161,13 @@ pub(crate) fn rebuilt(account: &Account) -> Vec<CString> {
         .collect()
 }
 
-/// Returns the environment for `git push`: that of every command, the network's, and `pinned`.
+/// Returns the environment for `git push`: that of every command, what reaches the network and the
+/// credentials, and `pinned`.
 ///
 /// None of the caller's `GIT_*` is in it (ENV-19 to ENV-26).
 pub(crate) fn for_git(account: &Account, pinned: &[(String, Vec<u8>)]) -> Vec<CString> {
-    let kept = KEPT_FOR_NETWORK.into_iter().filter_map(|name| {
+    let names = KEPT_FOR_NETWORK.into_iter().chain(KEPT_FOR_CREDENTIALS);
+    let kept = names.filter_map(|name| {
         let value = bytes(name)?;
         Some((name.to_owned(), value.as_bytes().to_vec()))
     });

@@ -36,6 +36,20 @@ pub(crate) fn output(
     environment: &[CString],
     input: &[u8],
 ) -> std::io::Result<Result<Vec<u8>, i32>> {
+    run(&mut command(program, arguments, environment), input)
+}
+
+/// Runs a program as [`output`] does, without input, and nobody hears what it has to say besides.
+pub(crate) fn answer(
+    program: &Path,
+    arguments: &[OsString],
+    environment: &[CString],
+) -> std::io::Result<Result<Vec<u8>, i32>> {
+    let mut command = command(program, arguments, environment);
+    run(command.stderr(Stdio::null()), b"")
+}
+
+fn command(program: &Path, arguments: &[OsString], environment: &[CString]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).env_clear();
     for word in environment {
@@ -46,6 +60,10 @@ pub(crate) fn output(
             command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
         }
     }
+    command
+}
+
+fn run(command: &mut Command, input: &[u8]) -> std::io::Result<Result<Vec<u8>, i32>> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

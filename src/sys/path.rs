@@ -22,7 +22,7 @@ use crate::model::scope::{InvalidScope, PathScope};
 use identity::{file_type, lineage};
 
 pub(crate) use identity::{
-    ancestry, canonical, hold, identity, identity_of, identity_of_link, name_of, pin,
+    ancestry, canonical, hold, identity, identity_of, identity_of_link, name_of, pin, pin_of,
 };
 pub(crate) use pinned::{Obstacle, Parent, Pinned};
 

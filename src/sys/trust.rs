@@ -22,8 +22,6 @@ use crate::model::operation::FileIdentity;
 pub(crate) use bound::BoundProgram;
 pub(crate) use standing::{Examined, Standing, chain, is_executable, only_root_can_change};
 
-const MOST_LINKS: usize = 40;
-
 /// Why a program is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Distrust {
@@ -82,9 +80,9 @@ impl fmt::Display for Distrust {
 /// A program found by name on a search path.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
-    /// Where the search found it.
+    /// Where the search found it, without dots.
     pub(crate) hit: PathBuf,
-    /// The file itself, after every link; this is what is executed.
+    /// The file itself, after every link, by the kernel's name for it; this is what is executed.
     pub(crate) program: PathBuf,
     pub(crate) distrust: Option<Distrust>,
 }
@@ -184,7 +182,7 @@ impl Searcher {
     /// Returns every program of that name on the search path with its verdict, pvm left out.
     pub(crate) fn hits(&self, name: &str, search_path: &OsStr) -> impl Iterator<Item = Found> {
         self.places(OsStr::new(name), search_path)
-            .map(|hit| self.judge(hit))
+            .map(|hit| self.judge(&hit))
     }
 
     /// Returns every file of that name on the search path that can be executed, pvm left out. What
@@ -216,38 +214,45 @@ impl Searcher {
     }
 
     /// Follows the links of `hit` and judges every step.
-    pub(crate) fn judge(&self, hit: PathBuf) -> Found {
-        match self.follow(&hit) {
-            Ok(program) => {
-                let distrust = self.judge_file(&program).err();
-                Found {
-                    hit,
-                    program,
-                    distrust,
-                }
-            }
+    pub(crate) fn judge(&self, hit: &Path) -> Found {
+        let shown = links::plain(hit);
+        match self.follow(hit) {
+            Ok(program) => Found {
+                distrust: self.judge_file(&program).err(),
+                hit: shown,
+                program,
+            },
             Err(distrust) => Found {
-                program: hit.clone(),
-                hit,
+                program: shown.clone(),
+                hit: shown,
                 distrust: Some(distrust),
             },
         }
     }
 
-    /// Follows links one at a time: who can change one of them can change the program.
+    /// Follows links one at a time: who can change one of them can change the program. Returns the
+    /// path by which the kernel knows the file, and judges only such paths: another spelling of
+    /// a place only seems to lie in a directory that is trusted (ENV-03).
     fn follow(&self, hit: &Path) -> Result<PathBuf, Distrust> {
-        let mut path = hit.to_owned();
         let mut judged = BTreeSet::new();
-        for _ in 0..MOST_LINKS {
-            let found = links::first(&path).map_err(|(at, error)| unreadable(&at, &error))?;
-            let Some((link, target)) = found else {
-                self.judge_directories(&path, &mut judged)?;
-                return Ok(path);
-            };
-            self.judge_directories(&link, &mut judged)?;
-            path = links::beyond(&path, &link, &target);
+        let path = links::follow(hit, |link| {
+            self.judge_directories(link, &mut judged)?;
+            self.judge_link(link)
+        })?;
+        self.judge_directories(&path, &mut judged)?;
+        Ok(path)
+    }
+
+    /// Where others may write a directory with the sticky bit, the owner of a link can put another
+    /// in its place.
+    fn judge_link(&self, link: &Path) -> Result<(), Distrust> {
+        let directory = link.parent().unwrap_or(Path::new("/"));
+        let above = fs::symlink_metadata(directory).map_err(|e| unreadable(directory, &e))?;
+        if above.permissions().mode() & 0o022 == 0 {
+            return Ok(());
         }
-        Err(unreadable(hit, &io::Error::from_raw_os_error(libc::ELOOP)))
+        let status = fs::symlink_metadata(link).map_err(|error| unreadable(link, &error))?;
+        self.judge_owner(link, &status)
     }
 
     fn judge_directories(
@@ -334,6 +339,12 @@ impl Searcher {
             .iter()
             .filter(|trusted| path.starts_with(trusted))
             .any(|trusted| fs::metadata(trusted).is_ok_and(|status| status.uid() == uid))
+    }
+}
+
+impl From<(PathBuf, io::Error)> for Distrust {
+    fn from((path, error): (PathBuf, io::Error)) -> Self {
+        unreadable(&path, &error)
     }
 }
 

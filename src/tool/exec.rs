@@ -11,6 +11,8 @@ use super::argv::spell;
 use crate::model::action::Action;
 use crate::model::operation::{Invocation, Objects, Operation};
 use crate::model::scope::{InvalidScope, PathScope};
+use crate::sys::env::SAFE_PATH;
+use crate::sys::path::{self, PathError};
 use crate::sys::trust::{BoundProgram, Examined, Program, Searcher, Standing, is_executable};
 
 /// What has a wrapper of its own, and which: `pvm exec` is no way around it.
@@ -47,6 +49,8 @@ pub(crate) enum Refused {
     Unreadable { path: PathBuf, error: io::Error },
     #[error("the working directory cannot be a scope: {0}")]
     Directory(InvalidScope),
+    #[error("cannot look at the working directory: {0}")]
+    Unseen(PathError),
 }
 
 /// A command and the file that it would start.
@@ -74,6 +78,7 @@ pub(crate) fn resolve(
         Err(InvalidScope::Root) => None,
         Err(error) => return Err(Refused::Directory(error)),
     };
+    let lineage = path::ancestry(&cwd).map_err(Refused::Unseen)?;
     guarded(typed)?;
     let examined = if typed.as_bytes().contains(&b'/') {
         let path = cwd.join(typed);
@@ -106,7 +111,10 @@ pub(crate) fn resolve(
                 Program::Bound(bound) => Some(bound.digest()),
             },
             directory,
+            lineage,
             inner: runs::inner(words, program.path()),
+            pieces: runs::pieces(words, program.path()),
+            search: searched(search_path, searcher),
         }),
         argv: words.to_vec(),
         cwd,
@@ -116,6 +124,23 @@ pub(crate) fn resolve(
         program,
         examined,
     })
+}
+
+/// Returns the directories in which the caller would look for a program, and those in which the
+/// command itself will.
+fn searched(search_path: Option<&OsStr>, searcher: &Searcher) -> Vec<PathBuf> {
+    let of_caller = std::env::split_paths(search_path.unwrap_or_default());
+    let usual = std::env::split_paths(SAFE_PATH);
+    let mut directories: Vec<PathBuf> = Vec::new();
+    for directory in of_caller
+        .chain(usual)
+        .chain(searcher.trusted_directories.iter().cloned())
+    {
+        if directory.is_absolute() && !directories.contains(&directory) {
+            directories.push(directory);
+        }
+    }
+    directories
 }
 
 fn program(examined: &Examined, searcher: &Searcher, typed: &OsStr) -> Result<Program, Refused> {

@@ -9,10 +9,12 @@ use crate::failure::{ExitStatus, Failure};
 use crate::model::action::Action;
 use crate::model::grant::Shortfall;
 use crate::model::operation::{Objects, Operation};
-use crate::model::time::Ttl;
-use crate::sys::{env, scratch};
+use crate::sys::{account, env};
 use crate::text::escape::{shell_line, shell_word, shown};
 use crate::tool::exec::{self, Refused, Resolved, runs};
+
+/// Beyond so many bytes nobody pastes a line.
+const LONGEST_HINT: usize = 1000;
 
 /// Runs `pvm exec`: becomes the command under a rule or a grant, or says why not.
 ///
@@ -28,7 +30,6 @@ fn pipeline(words: &[OsString]) -> Result<ExitStatus, Stopped> {
     let search_path = env::bytes("PATH");
     let resolved = exec::resolve(words, &searcher, search_path.as_deref(), cwd)
         .map_err(|refused| stop(&run, refused))?;
-    scratch::sweep();
     let Resolved {
         operation, program, ..
     } = resolved;
@@ -42,7 +43,7 @@ fn pipeline(words: &[OsString]) -> Result<ExitStatus, Stopped> {
         work: Work::Run,
     };
     run.carry_out(attempt, |refusal, operation| {
-        explain(refusal, operation, run.config.default_ttl)
+        explain(refusal, operation, &run)
     })
 }
 
@@ -51,17 +52,23 @@ fn stop(run: &Run<'_>, refused: Refused) -> Stopped {
         Refused::Distrusted { examined, instead } => {
             run.hijacked("the program", &examined.found, instead.as_deref())
         }
-        other => run.recorded(failure(&other)).into(),
+        other => run.recorded(failure(&other, &run.argv)).into(),
     }
 }
 
-/// Returns what a person reads of a command that is refused before it is decided.
-pub(crate) fn failure(refused: &Refused) -> Failure {
+/// Returns what a person reads of a command of these words that is refused before it is decided.
+pub(crate) fn failure(refused: &Refused, words: &[OsString]) -> Failure {
     match refused {
         Refused::NoCommand => {
             Failure::usage(refused.to_string()).hint("name one:  pvm exec -- COMMAND ARG...")
         }
-        Refused::Guarded { wrapper, .. } => {
+        Refused::Guarded { name, wrapper } => {
+            let pushes = words.iter().any(|word| word == "push");
+            let wrapper = if name == "git" && !pushes {
+                name
+            } else {
+                *wrapper
+            };
             Failure::new(ExitStatus::Denied, format!("permission denied: {refused}"))
                 .hint(instead_of_exec(wrapper))
         }
@@ -101,7 +108,7 @@ pub(crate) fn failure(refused: &Refused) -> Failure {
                 None => failure,
             }
         }
-        Refused::Directory(_) => {
+        Refused::Directory(_) | Refused::Unseen(_) => {
             Failure::new(ExitStatus::Denied, format!("permission denied: {refused}"))
         }
     }
@@ -111,6 +118,7 @@ fn instead_of_exec(wrapper: &str) -> &'static str {
     match wrapper {
         "safe-rm" => "run it so:  safe-rm ...",
         "safe-trash" => "run it so:  safe-trash ...",
+        "git" => "git is run as it is:  git ...",
         "safe-git-push" => "a push goes so:  safe-git-push ...",
         _ => "pvm runs by itself, and its wrappers do too",
     }
@@ -118,7 +126,8 @@ fn instead_of_exec(wrapper: &str) -> &'static str {
 
 /// Returns what an agent reads when a command was refused: what the command is, and the exact line
 /// with which a person can permit it.
-fn explain(refusal: &Refusal, operation: &Operation, ttl: Ttl) -> Failure {
+fn explain(refusal: &Refusal, operation: &Operation, run: &Run<'_>) -> Failure {
+    let ttl = run.config.default_ttl;
     let failure = match refusal {
         Refusal::Mounted { scope, point } => Failure::new(
             ExitStatus::Denied,
@@ -132,6 +141,11 @@ fn explain(refusal: &Refusal, operation: &Operation, ttl: Ttl) -> Failure {
     };
     let Objects::Command(command) = &operation.objects else {
         return failure;
+    };
+    // What helps is the same whether it was recorded or only counted.
+    let refusal = match refusal {
+        Refusal::TooMany { instead, .. } => instead.as_ref(),
+        other => other,
     };
     if let Refusal::Denied(Denial::Rule { .. } | Denial::Protected { .. }) = refusal {
         return failure;
@@ -156,16 +170,23 @@ fn explain(refusal: &Refusal, operation: &Operation, ttl: Ttl) -> Failure {
         )),
         None => failure,
     };
-    if command.directory.is_none() {
+    let Some(scope) = &command.directory else {
         return failure.hint("no grant is for the root directory: change to another one first");
-    }
-    let failure = failure.hint(format!(
-        "a person can allow exactly this:  {}",
-        grant_line(&operation.cwd, &command.words)
-    ));
+    };
+    let line = grant_line(&operation.cwd, &command.words);
+    let failure = failure.hint(if line.len() <= LONGEST_HINT {
+        format!("a person can allow exactly this:  {line}")
+    } else {
+        let count = command.words.len();
+        format!(
+            "a person can allow exactly this with pvm grant -- and its {count} words, which are in \
+             the entry:  pvm audit --json"
+        )
+    });
     let uncovered = matches!(refusal, Refusal::Denied(Denial::Uncovered { nearest, .. })
         if !matches!(nearest, Some((_, Shortfall::Changeable))));
-    if !uncovered || command.digest.is_some() {
+    let is_of_use = || !account::holds_a_home(scope) && run.is_fit_for_commands(scope);
+    if !uncovered || command.digest.is_some() || !is_of_use() {
         return failure;
     }
     let directory = shell_word(operation.cwd.as_os_str().as_bytes());

@@ -1,7 +1,7 @@
 //! What runs as `git`: `push` is guarded, everything else becomes the real git as it is.
 
 use std::borrow::Cow;
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,9 @@ use crate::model::action::Action;
 use crate::sys::trust::{self, Search, Searcher};
 use crate::sys::{Errno, env, exec};
 use crate::text::escape::shown;
-use crate::tool::git::globals::{self, Globals, UsageError};
-use crate::tool::git::{alias, commands};
+use crate::tool::git::alias::{self, Aliases, Expansion};
+use crate::tool::git::globals::{self, UsageError};
+use crate::tool::git::{commands, url};
 
 /// Runs `git`. `argv` is what was typed, the program's name first.
 pub(crate) fn run(argv: &[OsString]) -> ExitStatus {
@@ -45,20 +46,48 @@ fn guard(argv: &[OsString]) -> Result<ExitStatus, Stopped> {
     if subcommand == "push" {
         return Ok(git_push::run_as_git(argv, &read));
     }
-    if commands::is_builtin(subcommand) {
+    let in_each = subcommand == "for-each-repo";
+    if commands::is_builtin(subcommand) && !in_each {
         return pass_on(argv);
     }
-    let program = program(argv)?;
-    match expand(&program, &read, subcommand).map_err(|failure| recorded(argv, failure))? {
-        None => pass_on(argv),
-        Some(words) => {
-            let mut expanded = vec![OsString::from(git_push::REAL_NAME)];
-            expanded.extend(words);
-            let words = expanded.get(1..).unwrap_or_default();
-            let read = globals::parse(words).map_err(|error| Failure::usage(error.to_string()))?;
+    let aliases =
+        aliases(&program(argv)?, read.words).map_err(|failure| recorded(argv, failure))?;
+    if in_each {
+        let may_push = |word: &OsString| word == "push" || aliases.get(word).is_some();
+        return if read.rest.iter().any(may_push) {
+            let failure = denied("'git for-each-repo' would push")
+                .hint("push in each of them:  git -C DIRECTORY push");
+            Err(recorded(argv, failure))
+        } else {
+            pass_on(argv)
+        };
+    }
+    match alias::expand(read.words, subcommand, read.rest, &aliases) {
+        Expansion::Push(words) => {
+            let read = globals::parse(&words).map_err(|error| Failure::usage(error.to_string()))?;
             Ok(git_push::run_as_git(argv, &read))
         }
+        Expansion::Unclear(text) => {
+            let what = format!("the alias '{}' may push", shown(subcommand.as_bytes()));
+            let failure = denied(&what).hint(format!(
+                "run what it says yourself:  {}",
+                shown(&url::redacted(&text))
+            ));
+            Err(recorded(argv, failure))
+        }
+        // git would run what it takes the word for.
+        Expansion::Unknown if aliases.corrects() => {
+            let mut argv = argv.to_vec();
+            let at = read.words.len().saturating_add(1);
+            argv.splice(at..at, ["-c", "help.autocorrect=0"].map(OsString::from));
+            pass_on(&argv)
+        }
+        Expansion::Other | Expansion::Unknown => pass_on(argv),
     }
+}
+
+fn denied(what: &str) -> Failure {
+    Failure::new(ExitStatus::Denied, format!("permission denied: {what}"))
 }
 
 /// Records a refusal of what may be a push.
@@ -72,37 +101,33 @@ fn recorded(argv: &[OsString], failure: Failure) -> Stopped {
     }
 }
 
-/// Follows aliases. Returns the words of a push when they lead to one (GIT-24).
-fn expand(
-    program: &Path,
-    read: &Globals<'_>,
-    subcommand: &OsStr,
-) -> Result<Option<Vec<OsString>>, Failure> {
-    let ask = |name: &OsStr| -> Result<Option<Vec<u8>>, Failure> {
-        let mut arguments = read.words.to_vec();
-        let mut key = OsString::from("alias.");
-        key.push(name);
-        arguments.extend(["config", "--null", "--get"].map(OsString::from));
-        arguments.push(key);
-        // With the caller's whole environment: it is what git would go by.
-        match exec::output(program, &arguments, &env::whole(), b"") {
-            Ok(Ok(answer)) => Ok(Some(answer.strip_suffix(b"\0").unwrap_or(&answer).to_vec())),
-            Ok(Err(_)) => Ok(None),
-            Err(error) => Err(Failure::internal(format!("cannot ask git: {error}"))),
-        }
+/// Asks git for the aliases that it would go by (GIT-24), with the caller's environment.
+fn aliases(program: &Path, globals: &[OsString]) -> Result<Aliases, Failure> {
+    if env::has_duplicates() {
+        return Err(
+            denied("a variable stands in the environment more than once")
+                .hint("git and the programs that it runs would not agree on its value"),
+        );
+    }
+    // The first has a say in `git config` only, and the others would be told of a question that
+    // nobody asked.
+    let is_of_question = |word: &CString| {
+        let word = word.as_bytes();
+        !word.starts_with(b"GIT_CONFIG=") && !word.starts_with(b"GIT_TRACE")
     };
-    let expansion = alias::expand(read.words, subcommand, read.rest, ask)?;
-    match expansion {
-        alias::Expansion::Push(words) => Ok(Some(words)),
-        alias::Expansion::Other => Ok(None),
-        alias::Expansion::Unclear(text) => Err(Failure::new(
-            ExitStatus::Denied,
-            format!(
-                "permission denied: the alias '{}' runs a shell that may push",
-                shown(subcommand.as_bytes())
-            ),
-        )
-        .hint(format!("run what it says yourself:  {}", shown(&text)))),
+    let environment: Vec<CString> = env::whole().into_iter().filter(is_of_question).collect();
+    let mut arguments = globals.to_vec();
+    let question = ["config", "--null", "--get-regexp", alias::WANTED];
+    arguments.extend(question.map(OsString::from));
+    match exec::answer(program, &arguments, &environment) {
+        Ok(Ok(listed)) => Ok(Aliases::parse(&listed)),
+        // Nothing is set.
+        Ok(Err(1)) => Ok(Aliases::default()),
+        Ok(Err(status)) => Err(denied(&format!(
+            "git does not say what its aliases are (exit status {status})"
+        ))
+        .hint("see what is wrong:  git config --list")),
+        Err(error) => Err(Failure::internal(format!("cannot ask git: {error}"))),
     }
 }
 

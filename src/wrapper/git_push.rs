@@ -11,7 +11,7 @@ use crate::model::id::Id;
 use crate::model::operation::{Objects, Operation};
 use crate::sys::trust::{Program, TrustedProgram};
 use crate::sys::{env, exec, random};
-use crate::text::escape::shown;
+use crate::text::escape::{shell_word, shown};
 use crate::tool::git::globals::Globals;
 use crate::tool::git::keep::{self, Git, KeepError, Kept};
 use crate::tool::git::open::{self, Opened};
@@ -20,6 +20,7 @@ use crate::tool::git::pin::Pin;
 use crate::tool::git::plan::{self, Refused};
 use crate::tool::git::push::{Push, Upstream};
 use crate::tool::git::refs::HEADS;
+use crate::tool::git::remote::default::NoDefault;
 use crate::tool::git::{url, words};
 
 pub(super) const REAL_NAME: &str = "git";
@@ -94,7 +95,6 @@ fn pipeline(name: &str, argv: &[OsString], globals: &Globals<'_>) -> Result<Exit
     let opened = open::open(&globals.options, &cwd, &run.account.home, program.path())
         .map_err(|error| run.recorded(refused(&error)))?;
     let push = plan::plan(&asked, &opened).map_err(|error| run.recorded(refused(&error)))?;
-    let pin = Pin::new(&push, &opened.settings).map_err(Failure::internal)?;
     let action = if push.force {
         Action::GitPushForce
     } else {
@@ -106,8 +106,6 @@ fn pipeline(name: &str, argv: &[OsString], globals: &Globals<'_>) -> Result<Exit
         asked: &asked,
         opened: &opened,
         push,
-        pin: &pin,
-        environment: environment(&run, &opened, &pin),
         program,
     };
     if action == Action::GitPush {
@@ -122,7 +120,7 @@ fn pipeline(name: &str, argv: &[OsString], globals: &Globals<'_>) -> Result<Exit
     let kept = if asked.dry_run {
         None
     } else {
-        Some(draft.keep().map_err(|error| run.recorded(unkept(&error)))?)
+        Some(draft.keep().map_err(|failure| run.recorded(failure))?)
     };
     let attempt = draft.attempt(operation, kept.as_ref())?;
     run.carry_out(attempt, explain(action))
@@ -134,29 +132,35 @@ struct Draft<'a> {
     asked: &'a PushWords,
     opened: &'a Opened,
     push: Push,
-    pin: &'a Pin,
-    environment: Vec<CString>,
     program: TrustedProgram,
 }
 
 impl Draft<'_> {
-    fn git(&self) -> Git<'_> {
+    /// Returns names for one run of git that no earlier one has seen: what that one ran, a hook or
+    /// the program behind `core.sshCommand`, may have told them on.
+    fn pin(&self) -> Result<Pin, Failure> {
+        Pin::new(&self.push, &self.opened.settings).map_err(Failure::internal)
+    }
+
+    fn git<'g>(&'g self, environment: &'g [CString]) -> Git<'g> {
         Git {
             program: self.program.path(),
             globals: &self.opened.globals,
-            environment: &self.environment,
+            environment,
         }
     }
 
     /// Keeps what would be overwritten, and names what would be pruned.
-    fn keep(&mut self) -> Result<Kept, KeepError> {
-        let id = random::bytes()
-            .ok()
-            .and_then(|bits| Id::from_random(bits).ok())
-            .ok_or_else(|| KeepError::Run(std::io::Error::other("no random bytes")))?;
-        let kept = keep::keep(&self.git(), &self.push, self.pin, &id)?;
+    fn keep(&mut self) -> Result<Kept, Failure> {
+        let id = random::bytes().map_err(Failure::internal)?;
+        let id = Id::from_random(id).map_err(Failure::internal)?;
+        let pin = self.pin()?.without_hooks();
+        let environment = environment(self.run, self.opened, &pin);
+        let git = self.git(&environment);
+        let kept = keep::keep(&git, &self.push, &pin, &id).map_err(|error| unkept(&error))?;
         if self.push.prune {
-            let orphans = kept.orphans(&self.git(), &self.push)?;
+            let orphans = kept.orphans(&git, &self.push);
+            let orphans = orphans.map_err(|error| unkept(&error))?;
             self.push.updates.extend(orphans);
             self.push.prune = false;
         }
@@ -168,7 +172,8 @@ impl Draft<'_> {
         let mut argv = vec![OsString::from(REAL_NAME)];
         argv.extend_from_slice(&self.opened.globals);
         argv.push(OsString::from("push"));
-        let remote = self.pin.remote();
+        let pin = self.pin()?;
+        let remote = pin.remote();
         argv.extend(words::canonical(
             self.asked,
             &self.push,
@@ -180,7 +185,7 @@ impl Draft<'_> {
             operation,
             pins: Vec::new(),
             program: Some(Program::Trusted(self.program.clone())),
-            environment: self.environment.clone(),
+            environment: environment(self.run, self.opened, &pin),
             work: Work::Push {
                 executed: redacted(&argv),
                 remote: self.push.remote.clone(),
@@ -242,8 +247,9 @@ impl Draft<'_> {
     }
 
     fn branches(&self) -> Result<Vec<Upstream>, Stopped> {
+        let environment = env::for_git(&self.run.account, &self.opened.variables);
         let listed = self
-            .git()
+            .git(&environment)
             .run(
                 &["for-each-ref", "--format=%(refname)", "refs/heads/"],
                 &[],
@@ -300,16 +306,19 @@ pub(super) fn redacted(argv: &[OsString]) -> Vec<OsString> {
         .collect()
 }
 
+fn ignored() -> Vec<&'static str> {
+    let mut names = IGNORED.to_vec();
+    names.retain(|variable| env::bytes(variable).is_some());
+    names
+}
+
 /// Says what of the caller's environment git does not see. It is no refusal, so a program that reads
 /// those as JSON does not get it.
 fn warn_of_ignored(name: &str) {
     if refusal::speaks_json() {
         return;
     }
-    let set: Vec<&str> = IGNORED
-        .into_iter()
-        .filter(|variable| env::bytes(variable).is_some())
-        .collect();
+    let set = ignored();
     if !set.is_empty() {
         let line = format!("{name}: ignored: {}\n", set.join(", "));
         let _unheard = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
@@ -319,6 +328,8 @@ fn warn_of_ignored(name: &str) {
 fn refused(refused: &Refused) -> Failure {
     let what = shown(refused.to_string().as_bytes());
     let denied = Failure::new(ExitStatus::Denied, format!("permission denied: {what}"));
+    // git would not push either.
+    let failed = Failure::new(ExitStatus::Denied, what.clone());
     match refused {
         Refused::Words(_) | Refused::Refspec(_) => {
             Failure::usage(what).hint("pvm passes on only what it knows; see git-push(1)")
@@ -329,6 +340,21 @@ fn refused(refused: &Refused) -> Failure {
         Refused::Submodules(_) => {
             denied.hint("push each submodule first, then:  --recurse-submodules=check")
         }
+        Refused::NoDefault {
+            remote,
+            reason: NoDefault::NoUpstream { branch },
+        } => failed.hint(format!(
+            "push it and set one:  safe-git-push --set-upstream {} {}",
+            shell_word(remote),
+            shell_word(branch)
+        )),
+        Refused::NoDefault { .. } => failed.hint("say what to push:  REMOTE BRANCH"),
+        Refused::NoSource(_) => failed.hint("see what there is:  git branch --list"),
+        Refused::NoRepository { .. } => failed.hint("see where pushes go:  git remote -v"),
+        Refused::Repository(_) => match ignored().as_slice() {
+            [] => failed,
+            set => failed.hint(format!("ignored: {}", set.join(", "))),
+        },
         Refused::Destination(_) => denied.hint("write it in full:  refs/heads/NAME"),
         Refused::Random(_) => Failure::internal(what),
         _ => denied.hint("see what can be pushed and what not:  man safe-git-push"),

@@ -65,6 +65,17 @@ pub(super) fn explain(refusal: &Refusal, action: Action, ttl: Ttl) -> Failure {
             path(scope)
         ))
         .hint("a grant for another directory, or for exactly this command, can permit it"),
+        Refusal::Keeps {
+            scope,
+            action,
+            effect,
+            origin,
+        } => denied(format!(
+            "{} has {effect} {action} for {} or a part of it, and a right to remove reaches all of it",
+            shown(origin.as_bytes()),
+            path(scope)
+        ))
+        .hint("a grant without rm permits the command to write there, but not to remove:  --op exec"),
     }
 }
 

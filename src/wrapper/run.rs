@@ -12,6 +12,7 @@ use crate::failure::{ExitStatus, Failure};
 use crate::model::action::Action;
 use crate::model::agent::Agent;
 use crate::model::operation::Operation;
+use crate::model::scope::PathScope;
 use crate::sys::account::Account;
 use crate::sys::trust::{
     self, Distrust, Examined, Found, Search, Searcher, Standing, TrustedProgram,
@@ -81,7 +82,8 @@ impl<'a> Run<'a> {
             config.landlock,
             config.policy.clone(),
             config.recording.clone(),
-            config.source.as_deref(),
+            &config.places,
+            &config.trusted_directories,
         );
         let broker = Broker::for_one_command(settings)?;
         let mut run = Self {
@@ -107,6 +109,11 @@ impl<'a> Run<'a> {
             self.broker
                 .record_refusal(&self.agent, self.action, &self.argv, &failure.message);
         self.with_complaint(unless_unrecorded(failure, recorded))
+    }
+
+    /// Says whether commands could be confined to a directory.
+    pub(super) fn is_fit_for_commands(&self, directory: &PathScope) -> bool {
+        self.broker.is_fit_for_commands(directory)
     }
 
     /// Returns the working directory. One that cannot be named is refused (PATH-19).

@@ -182,7 +182,7 @@ fn what_is_nowhere_and_what_is_no_name() {
         .exited(127)
         .json();
     assert_eq!(answer["verdict"], "not_found");
-    for name in ["", ".", "..", "/bin/rm", "./rm", "a/b"] {
+    for name in ["", ".", ".."] {
         scene
             .pvm(["resolve", name])
             .exited(2)

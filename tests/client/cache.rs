@@ -1,12 +1,13 @@
 use std::fs;
+use std::path::Path;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pvm::{Client, Command};
 use serde_json::Value;
 
 use super::{client, command};
-use crate::support::Scene;
+use crate::support::{Ran, Scene, mount_namespace};
 
 /// Asks until the answer comes from the cache.
 #[track_caller]
@@ -254,4 +255,79 @@ fn a_scope_of_a_rule_that_comes_to_lie_elsewhere_is_seen() {
     fs::remove_file(&alias).unwrap();
     std::os::unix::fs::symlink(scene.work("d"), &alias).unwrap();
     assert!(!client.evaluate(&remove).unwrap().is_allowed());
+}
+
+#[test]
+fn path_28_what_belongs_to_pvm_is_found_where_it_was_moved() {
+    let (scene, client, _) = a_grant_and_its_client();
+    let remove = command(&scene, ["rm", "-r", "d"]);
+    warm(&client, &remove);
+    // Nothing that names the vault or the operand changes, nor any of their files.
+    fs::rename(scene.path("state"), scene.work("d/state")).unwrap();
+    std::os::unix::fs::symlink(scene.work("d/state"), scene.path("state")).unwrap();
+    assert!(!client.evaluate(&remove).unwrap().is_allowed());
+    scene.safe_rm(["-r", "d"]).denied();
+}
+
+#[test]
+fn a_configuration_that_may_change_within_one_tick_is_not_relied_on() {
+    let (scene, client, remove) = a_grant_and_its_client();
+    warm(&client, &remove);
+    let soon_enough = (0..50).any(|_| {
+        scene.configure("");
+        let written = Instant::now();
+        let before = client.cache_statistics().hits;
+        for _ in 0..3 {
+            assert!(client.evaluate(&remove).unwrap().is_allowed());
+        }
+        let hits = client.cache_statistics().hits - before;
+        let in_time = written.elapsed() < Duration::from_millis(40);
+        assert!(hits == 0 || !in_time, "{hits} decisions were remembered");
+        in_time
+    });
+    assert!(soon_enough, "the machine is too busy to tell");
+    sleep(Duration::from_millis(70));
+    warm(&client, &remove);
+}
+
+const MOUNTED: &str = "client::cache::path_14_a_mount_below_an_operand_is_seen";
+
+/// The part that runs in a mount namespace of its own.
+fn mount_below(root: &Path) {
+    let client = Client::of_installation(root.join("bin/pvm")).unwrap();
+    let work = root.join("work");
+    let remove = Command::new("rm", &work).args(["-r", "d"]);
+    warm(&client, &remove);
+    let mount = ["--bind", "outside", "d/point"];
+    let mut mounting = std::process::Command::new("mount");
+    assert!(
+        mounting
+            .args(mount)
+            .current_dir(&work)
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert!(!client.evaluate(&remove).unwrap().is_allowed());
+}
+
+#[test]
+fn path_14_a_mount_below_an_operand_is_seen() {
+    if let Some(root) = std::env::var_os("PVM_TEST_ROOT") {
+        return mount_below(Path::new(&root));
+    }
+    if !mount_namespace("a mount below an operand") {
+        return;
+    }
+    let (scene, _client, _) = a_grant_and_its_client();
+    scene.files(["d/point/", "outside/"]);
+    let mut inner = std::process::Command::new("unshare");
+    inner
+        .args(["--mount", "--propagation", "private", "--"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", MOUNTED, "--nocapture"])
+        .env("PVM_TEST_ROOT", scene.path(""));
+    let ran = Ran::of(&mut inner);
+    ran.exited(0);
+    assert!(ran.stdout_text().contains("1 passed"), "{ran}");
 }

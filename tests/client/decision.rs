@@ -1,10 +1,11 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
 
-use pvm::{Basis, Client, Command, Decision, ErrorKind};
+use pvm::{Answer, Basis, Client, Command, Decision, ErrorKind};
 
 use super::{client, command};
-use crate::support::{Scene, copy};
+use crate::support::{Plot, Scene, copy};
 
 #[track_caller]
 fn ask_first(decision: &Decision) -> (&str, &str) {
@@ -300,4 +301,54 @@ fn nothing_is_allowed_by_an_error() {
     );
     fs::rename(scene.path("state/away"), scene.vault()).unwrap();
     assert!(client.evaluate(&remove).unwrap().is_allowed());
+}
+
+#[test]
+fn a_push_is_read_as_the_wrapper_reads_it() {
+    let scene = Scene::new();
+    let plot = Plot::lay_out(&scene.work("plot"));
+    let before = plot.remote_refs();
+    let client = client(&scene);
+    let git = |words: &[&str]| Command::new("git", plot.tree()).args(words.iter().copied());
+    let evaluate = |words: &[&str]| client.evaluate(&git(words)).unwrap();
+    for words in [
+        &["push", "origin", "main:refs/heads/new"][..],
+        &["push", "--help"],
+        &["log"],
+        &["-C", ".", "status"],
+    ] {
+        assert!(evaluate(words).is_allowed(), "{words:?}");
+    }
+    for words in [
+        &["push", "-f", "origin", "main"][..],
+        &["-C", ".", "push", "origin", "+main"],
+        &["push", "origin", ":main"],
+    ] {
+        let asked = evaluate(words);
+        let (_, hint) = ask_first(&asked);
+        assert!(
+            hint.starts_with("pvm grant --op git-push-force --scope "),
+            "{hint}"
+        );
+    }
+    let direct = Command::new("safe-git-push", plot.tree()).args(["-f", "origin", "main"]);
+    let asked = client.evaluate(&direct).unwrap();
+    let (_, hint) = ask_first(&asked);
+    // A shell takes the quotes away.
+    let words = hint.split(' ').skip(1).map(|word| word.trim_matches('\''));
+    scene.pvm(words).exited(0);
+    assert!(client.evaluate(&direct).unwrap().is_allowed());
+    assert!(evaluate(&["push", "-f", "origin", "main"]).is_allowed());
+    let request = client.request(
+        &git(&["push", "-f", "../other.git", "main"]),
+        "",
+        Duration::from_mins(1),
+    );
+    assert_eq!(
+        client.wait(&request.unwrap(), Duration::ZERO).unwrap(),
+        Answer::TimedOut
+    );
+    denied(&evaluate(&["push", "--no-such-option"]));
+    denied(&evaluate(&["--no-such-option", "push"]));
+    assert_eq!(plot.remote_refs(), before, "nothing was pushed");
 }

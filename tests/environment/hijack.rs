@@ -301,3 +301,21 @@ fn arg_08_pvm_never_takes_itself_for_the_real_command() {
         fs::remove_file(at).unwrap();
     }
 }
+
+#[test]
+fn env_03_dots_do_not_lead_out_of_a_trusted_directory() {
+    let scene = Scene::new();
+    let real = scene.stand_in("fake-tool", "");
+    fs::create_dir(scene.path("bad")).unwrap();
+    copy(&fs::canonicalize(&real).unwrap(), &scene.path("bad/rm"));
+    scene.files(["f"]).grant(scene.work("f"));
+    let fakes = real.parent().unwrap().display().to_string();
+    for path in ["../bad", ".././bad", "..//bad"] {
+        let path = format!("{fakes}/{path}");
+        assert!(unguarded(&scene, &path).code.is_some(), "a shell finds it");
+        with_path(&scene, &path, &["f"]).exited(126);
+        assert_eq!(scene.last_entry()["event_type"], "HIJACK");
+        assert!(scene.work("f").exists());
+    }
+    with_path(&scene, &format!("{fakes}/../bad/..//fakes"), &["f"]).succeeded();
+}

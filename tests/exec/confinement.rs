@@ -144,7 +144,12 @@ fn env_18_a_confined_command_has_a_temporary_directory_of_its_own() {
 #[test]
 fn path_28_no_command_is_confined_to_what_holds_pvms_own() {
     let scene = scene_with_outside();
-    grant_below(&scene, "exec", &scene.path(""));
+    // No grant is given on it, but a rule can name it.
+    let root = scene.path("");
+    let root = root.to_str().unwrap().trim_end_matches('/');
+    scene.configure(&format!(
+        "[[permissions.rules]]\neffect = \"allow\"\nop = \"exec\"\nscope = \"{root}\"\n"
+    ));
     let before = scene.trail().len();
     shell(&scene, "echo x >made")
         .denied()

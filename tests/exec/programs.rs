@@ -235,3 +235,58 @@ fn env_01_and_05_what_cannot_be_executed_and_what_is_relative_is_no_hit() {
     run(&format!("{}:/usr/bin", scene.path("fakes").display())).succeeded();
     assert!(scene.work("made").is_file());
 }
+
+#[test]
+fn env_03_a_path_with_dots_does_not_lie_in_the_trusted_directory_it_begins_with() {
+    let scene = Scene::new();
+    fs::create_dir(scene.path("bad")).unwrap();
+    for at in ["bad/touch", "fakes/touch"] {
+        copy(Path::new("/usr/bin/mkdir"), &scene.path(at));
+    }
+    scene.configure(&format!(
+        "resolver.trusted_dirs = [\"{}\"]",
+        scene.path("fakes").display()
+    ));
+    grant_below(&scene, "exec", &scene.work(""));
+    let run = |path: &str, word: &str| {
+        let mut command = scene.command("pvm");
+        let path = format!("{}/{path}:/usr/bin", scene.path("").display());
+        Ran::of(command.args(["exec", "--", word, "made"]).env("PATH", path))
+    };
+    let by_path = format!("{}/../bad/touch", scene.path("fakes").display());
+    for (path, word) in [
+        ("fakes/../bad", "touch"),
+        ("fakes//.././bad", "touch"),
+        ("fakes", &by_path),
+    ] {
+        let before = scene.trail().len();
+        run(path, word).denied().says("can be changed by its owner");
+        assert_nothing_ran(&scene, before, "DENIED");
+        let entry = scene.last_entry();
+        let real = scene.path("bad/touch");
+        assert_eq!(entry["resolved_path"], real.to_str().unwrap(), "{entry}");
+    }
+    assert!(!scene.work("made").exists());
+    run("bad/../fakes/.", "touch").succeeded();
+    assert!(scene.work("made").is_dir(), "what is trusted ran");
+}
+
+#[test]
+fn what_is_shown_of_a_program_has_no_dots_in_it() {
+    let scene = Scene::new();
+    own_touch(&scene);
+    let path = scene.work("my-touch");
+    exec(&scene, ["./my-touch", "made"])
+        .denied()
+        .says(&format!("{} can be changed", path.display()));
+    let ran = scene.pvm(["resolve", "--", "./my-touch"]);
+    let text = ran.exited(126).stdout_text();
+    let first = format!("./my-touch: {}\n", path.display());
+    assert!(text.starts_with(&first), "{text}");
+    assert!(text.contains("pvm exec: changeable"), "{text}");
+    assert!(!text.contains("/./"), "{text}");
+    scene.pvm(["resolve", "./none"]).exited(127);
+    let trusted = scene.pvm(["resolve", "--json", "/usr/bin/../bin/touch"]);
+    let answer = trusted.succeeded().json();
+    assert_eq!(answer["program"], "/usr/bin/touch");
+}

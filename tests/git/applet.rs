@@ -12,7 +12,7 @@ use super::{Ground, home, overwrote, plain_git, search_path};
 use crate::support::{C, Plot, Ran, Running, git_says, identity, refs, until};
 
 /// Puts pvm on PATH as `git`.
-fn installed() -> Ground {
+pub(super) fn installed() -> Ground {
     let ground = Ground::new();
     let links = ground.scene.path("links");
     fs::create_dir(&links).unwrap();
@@ -21,7 +21,7 @@ fn installed() -> Ground {
 }
 
 /// Returns `git` as PATH gives it to an agent.
-fn guarded<S: AsRef<OsStr>>(
+pub(super) fn guarded<S: AsRef<OsStr>>(
     ground: &Ground,
     directory: &Path,
     words: impl IntoIterator<Item = S>,

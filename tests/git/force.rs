@@ -217,10 +217,6 @@ fn git_03_and_10_what_only_might_force_needs_a_grant_too() {
             "main",
         ],
         &["--force-with-lease", "origin", "new"],
-        &["--receive-pack=/bin/true", "origin", "new"],
-        &["--exec=/bin/true", "origin", "new"],
-        &["--exec", "/bin/true", "origin", "new"],
-        &["--rece=/bin/true", "origin", "new"],
         &["--prune", "origin", "new"],
         &["origin", ":no-such-branch"],
     ];
@@ -230,10 +226,6 @@ fn git_03_and_10_what_only_might_force_needs_a_grant_too() {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         ground.refuses(&plot, &words, &plot.origin().display().to_string());
     }
-    let receiver = "[remote \"origin\"]\n\treceivepack = /bin/true\n";
-    let plot = ground.plot("receiver", receiver);
-    let reached = plot.origin().display().to_string();
-    ground.refuses(&plot, &["origin", "new"], &reached);
 }
 
 #[test]

@@ -11,25 +11,31 @@ use crate::support::{C, D, Plot, Ran, git, git_says, identity};
 type Pretence = fn(&Plot);
 
 const PRETENCES: [(&str, Pretence); 3] = [
-    ("refs/replace", |plot| {
-        let mut command = git(&plot.tree(), ["replace", "--graft", C, D]);
-        Ran::of(command.envs(identity())).exited(0);
-    }),
+    ("refs/replace", replaced),
     ("info/grafts", |plot| {
         let info = plot.tree().join(".git/info");
         fs::create_dir_all(&info).unwrap();
         fs::write(info.join("grafts"), format!("{C} {D}\n")).unwrap();
     }),
-    ("objects/info/commit-graph", |plot| {
-        let words = ["commitGraph.generationVersion=1", "commit-graph", "write"];
-        let tree = plot.tree();
-        git_says(
-            &tree,
-            [&["-c"] as &[&str], &words, &["--reachable"]].concat(),
-        );
-        forge(&tree.join(".git/objects/info/commit-graph"));
-    }),
+    ("objects/info/commit-graph", forged_graph),
 ];
+
+/// Puts a commit after `D` in the place of `C`.
+pub(super) fn replaced(plot: &Plot) {
+    let mut command = git(&plot.tree(), ["replace", "--graft", C, D]);
+    Ran::of(command.envs(identity())).exited(0);
+}
+
+/// Writes a commit-graph file in which `C` comes after `D`.
+pub(super) fn forged_graph(plot: &Plot) {
+    let words = ["commitGraph.generationVersion=1", "commit-graph", "write"];
+    let tree = plot.tree();
+    git_says(
+        &tree,
+        [&["-c"] as &[&str], &words, &["--reachable"]].concat(),
+    );
+    forge(&tree.join(".git/objects/info/commit-graph"));
+}
 
 /// Changes the first parent of `C` to `D` (gitformat-commit-graph(5)). The checksum at the end is
 /// looked at by nobody who only reads.
@@ -67,21 +73,24 @@ fn forge(file: &Path) {
     fs::write(file, bytes).unwrap();
 }
 
+/// Has a branch whose parents are made to look like others.
+pub(super) fn pretending(plot: Plot, pretend: Pretence) -> Plot {
+    // git reads the commit that is pushed itself, and the ones before it from the file.
+    let tree = plot.tree();
+    let words = ["commit-tree", "-m", "E", "-p", C, &format!("{C}^{{tree}}")];
+    let made = Ran::of(git(&tree, words).envs(identity()));
+    let child = made.succeeded().stdout_text().trim().to_owned();
+    git_says(&tree, ["update-ref", "refs/heads/main", &child]);
+    pretend(&plot);
+    plot
+}
+
 #[test]
 fn git_55_parents_that_the_repository_invents_make_no_fast_forward() {
     let ground = Ground::new();
     for (number, (name, pretend)) in PRETENCES.into_iter().enumerate() {
-        let [control, plot] = ["control", "case"].map(|arm| {
-            let plot = ground.plot(&format!("{arm}{number}"), "");
-            // git reads the commit that is pushed itself, and the ones before it from the file.
-            let tree = plot.tree();
-            let words = ["commit-tree", "-m", "E", "-p", C, &format!("{C}^{{tree}}")];
-            let made = Ran::of(git(&tree, words).envs(identity()));
-            let child = made.succeeded().stdout_text().trim().to_owned();
-            git_says(&tree, ["update-ref", "refs/heads/main", &child]);
-            pretend(&plot);
-            plot
-        });
+        let [control, plot] = ["control", "case"]
+            .map(|arm| pretending(ground.plot(&format!("{arm}{number}"), ""), pretend));
         let before = control.remote_refs();
         let ran = plain_push(&control, &["origin", "main"]);
         let after = control.remote_refs();

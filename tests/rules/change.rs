@@ -81,7 +81,7 @@ fn a_file_keeps_every_other_byte() {
 #[test]
 fn a_change_is_in_the_trail_with_the_rule() {
     let scene = Scene::new();
-    add(&scene, ["--effect", "ask", "--", "git", "push", "**"]).succeeded();
+    add(&scene, ["--effect", "ask", "--", "go", "run", "**"]).succeeded();
     let entry = scene.last_entry();
     assert_eq!(
         (&entry["event_type"], &entry["decision"]),
@@ -92,7 +92,7 @@ fn a_change_is_in_the_trail_with_the_rule() {
         entry["rules"][0]
             .as_str()
             .unwrap()
-            .contains("argv = [\"git\", \"push\", \"**\"]")
+            .contains("argv = [\"go\", \"run\", \"**\"]")
     );
     scene.pvm(["rules", "remove", "1"]).succeeded();
     let entry = scene.last_entry();
@@ -101,7 +101,7 @@ fn a_change_is_in_the_trail_with_the_rule() {
         entry["rules"][0]
             .as_str()
             .unwrap()
-            .contains("argv = [\"git\", \"push\", \"**\"]")
+            .contains("argv = [\"go\", \"run\", \"**\"]")
     );
     scene.assert_trail_intact();
 }
@@ -144,8 +144,12 @@ fn what_would_not_be_understood_is_not_written() {
         (&["--effect", "allow", "--", "./x"], "from the root"),
         (&["--effect", "deny", "--", "x", "[a"], "is not a pattern"),
         (
-            &["--effect", "deny", "--op", "rm", "--", "rm"],
+            &["--effect", "deny", "--op", "rm", "--", "rmdir"],
             "op says rm",
+        ),
+        (
+            &["--effect", "deny", "--", "rm", "-rf", "**"],
+            "a rule about it has op = \"rm\" and a scope",
         ),
         (
             &[
@@ -362,4 +366,60 @@ fn a_file_of_another_is_left_alone() {
     let ran = Ran::of(std::process::Command::new("/bin/sh").args(["-c", &script]));
     assert_ne!(ran.code, Some(0), "{ran}");
     assert_eq!(text(&scene), before);
+}
+
+#[test]
+fn v_d14_a_scope_that_could_be_a_path_or_a_repository_is_an_error() {
+    let scene = Scene::new();
+    scene.files(["w/link/", "example.com/r/"]);
+    let before = text(&scene);
+    for (name, path, is_name) in [
+        ("w/link", "w/link", true),
+        ("w/missing", "w/missing", true),
+        ("./w/link", "w/link", false),
+        ("w", "w", false),
+        ("example.com/r", "example.com/r", true),
+    ] {
+        add(&scene, ["--effect", "deny", "--scope", name])
+            .exited(2)
+            .says("it could be a path or a repository")
+            .says(&format!("--scope {}", scene.work(path).display()))
+            .says("--op git-push-force");
+        let ran = scene.pvm(["revoke", "--scope", name]);
+        ran.exited(2);
+        let hint = format!("for a repository:  --scope ssh://{name}");
+        assert_eq!(ran.stderr_text().contains(&hint), is_name, "{ran}");
+        assert_eq!(text(&scene), before, "{name}");
+    }
+    for (words, name) in [
+        (&["--op", "git-push-force"][..], "w/link"),
+        (&[], "example.org/r"),
+        (&[], "localhost/r"),
+        (&[], "git@host:r"),
+    ] {
+        let words = [&["--effect", "deny", "--scope", name], words].concat();
+        add(&scene, words).succeeded();
+        scene.pvm(["revoke", "--scope", &format!("ssh://{name}")]);
+    }
+    let json = scene.pvm(["rules", "list", "--json"]).succeeded().json();
+    let scopes: Vec<_> = json["rules"].as_array().unwrap().iter().collect();
+    let scopes: Vec<_> = scopes.iter().map(|rule| rule["scope"].clone()).collect();
+    assert_eq!(scopes, ["w/link", "example.org/r", "localhost/r", "host/r"]);
+}
+
+#[test]
+fn a_comment_in_a_list_stays_when_a_rule_goes() {
+    let scene = Scene::new();
+    let list = "[permissions]\nrules = [\n  # first\n  { effect = 'ask', op = 'rm' }, # a\n  \
+                # second\n  { effect = 'ask', op = 'trash' }\n  , { effect = 'ask', op = 'exec' },\n]";
+    scene.configure(list);
+    let before = text(&scene);
+    scene
+        .pvm(["rules", "remove", "2"])
+        .exited(125)
+        .says("edit line 8 by hand");
+    assert_eq!(text(&scene), before);
+    scene.pvm(["rules", "remove", "1"]).succeeded();
+    let expected = before.replace("  { effect = 'ask', op = 'rm' }, # a\n", "");
+    assert_eq!(text(&scene), expected);
 }

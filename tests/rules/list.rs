@@ -1,7 +1,7 @@
 use std::process::Command;
 
 use super::{rule, scope, with_rules};
-use crate::support::{Ran, Scene};
+use crate::support::{Ran, Scene, Terminal};
 
 #[test]
 fn without_rules_it_says_so() {
@@ -207,5 +207,29 @@ fn a_rule_does_not_allow_a_program_that_can_be_changed() {
             text.contains("but not a program that its owner can change"),
             "{text}"
         );
+    }
+}
+
+#[test]
+fn a_narrow_terminal_has_the_reasons_below_the_rules() {
+    let scene = Scene::new();
+    let long = "r".repeat(60);
+    with_rules(
+        &scene,
+        &[
+            rule("effect = \"ask\"; op = \"trash\""),
+            rule(&format!(
+                "effect = \"deny\"; op = \"rm\"; reason = \"{long}\""
+            )),
+        ],
+    );
+    for (columns, is_narrow) in [(80, true), (200, false)] {
+        let line = format!("stty rows 24 cols {columns}; pvm rules list");
+        let (status, text) = Terminal::start(&scene, &line, []).ends();
+        assert_eq!(status, Some(0));
+        let below = format!("reasons:\r\n  rule 2 (pvm.toml:6): {long}\r\n");
+        assert_eq!(text.contains(&below), is_narrow, "{text}");
+        assert_eq!(text.contains("REASON"), !is_narrow, "{text}");
+        assert_eq!(text.matches(&long).count(), 1);
     }
 }

@@ -22,6 +22,8 @@ pub(crate) trait Launch {
     fn with_signals(&mut self, ignored: Signal, blocked: Signal) -> &mut Self;
     /// Answers every Landlock call with an error, as a kernel without Landlock does.
     fn without_landlock(&mut self, error: Errno) -> &mut Self;
+    /// Has a filter answer for the kernel that a ruleset is in force, and that nothing is removed.
+    fn with_pretended_landlock(&mut self) -> &mut Self;
     /// Puts the process into this many Landlock domains that forbid it nothing of interest.
     fn with_landlock_layers(&mut self, layers: u32) -> &mut Self;
     /// Starts the program with exactly this argv and environment, however odd.
@@ -70,6 +72,13 @@ impl Launch for Command {
 
     fn without_landlock(&mut self, error: Errno) -> &mut Self {
         before_exec(self, move || refuse_landlock(error))
+    }
+
+    fn with_pretended_landlock(&mut self) -> &mut Self {
+        before_exec(self, || {
+            answer_for_kernel(libc::SYS_landlock_restrict_self, 1, 0)?;
+            answer_for_kernel(UNLINK, 1, Errno::EACCES as u32)
+        })
     }
 
     fn with_landlock_layers(&mut self, layers: u32) -> &mut Self {
@@ -143,11 +152,22 @@ fn no_new_privileges() -> io::Result<()> {
     Ok(nix::sys::prctl::set_no_new_privs()?)
 }
 
+/// The call by which the library removes a file.
+#[cfg(target_arch = "x86_64")]
+const UNLINK: libc::c_long = libc::SYS_unlink;
+#[cfg(not(target_arch = "x86_64"))]
+const UNLINK: libc::c_long = libc::SYS_unlinkat;
+
 fn refuse_landlock(error: Errno) -> io::Result<()> {
+    answer_for_kernel(libc::SYS_landlock_create_ruleset, 3, error as u32)
+}
+
+/// Has a filter answer so many system calls, from the `first` on, with an error, or with success for 0.
+fn answer_for_kernel(first: libc::c_long, count: u32, error: u32) -> io::Result<()> {
     const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
     const AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
     const ANSWER: u32 = libc::BPF_RET | libc::BPF_K;
-    let first = u32::try_from(libc::SYS_landlock_create_ruleset).unwrap_or(u32::MAX);
+    let first = u32::try_from(first).unwrap_or(u32::MAX);
     let statement = |code: u32, jt, jf, k| libc::sock_filter {
         code: u16::try_from(code).unwrap_or(u16::MAX),
         jt,
@@ -158,9 +178,9 @@ fn refuse_landlock(error: Errno) -> io::Result<()> {
         // The number of the call stands first in struct seccomp_data.
         statement(LOAD, 0, 0, 0),
         statement(AT_LEAST, 0, 1, first),
-        statement(AT_LEAST, 0, 1, first + 3),
+        statement(AT_LEAST, 0, 1, first + count),
         statement(ANSWER, 0, 0, libc::SECCOMP_RET_ALLOW),
-        statement(ANSWER, 0, 0, libc::SECCOMP_RET_ERRNO | error as u32),
+        statement(ANSWER, 0, 0, libc::SECCOMP_RET_ERRNO | error),
     ];
     let program = libc::sock_fprog {
         len: 5,

@@ -6,16 +6,20 @@ use std::path::{Path, PathBuf};
 use super::{Confinement, by_command};
 use crate::broker::decide::{Attempt, Refusal};
 use crate::broker::permit::Method;
-use crate::broker::{Broker, BrokerError};
+use crate::broker::protected::OffLimits;
+use crate::broker::{Broker, BrokerError, subject};
 use crate::confine::{Right, Rule, Ruleset};
 use crate::model::action::Action;
+use crate::model::agent::Agent;
 use crate::model::confinement::{Level, Mode};
-use crate::model::operation::Objects;
+use crate::model::operation::{FileIdentity, Objects};
 use crate::model::protected::ProtectedPlace;
+use crate::model::rule::Effect;
 use crate::model::scope::{PathScope, Scope};
 use crate::policy::evaluate::{Allowed, Basis};
 use crate::sys::path::PathError;
-use crate::sys::{mounts, path, scratch};
+use crate::sys::scratch::Scratch;
+use crate::sys::{Errno, clock, mounts, path, scratch};
 
 /// What any command may write to.
 const DEVICES: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/tty"];
@@ -88,44 +92,129 @@ impl Broker {
             Some(_) => attempt.operation.cwd.as_path(),
             None => Path::new("."),
         };
-        let directory = match reach(&bounds, protected, here)? {
+        if bounds.removes
+            && let Some(refusal) = self.keeps(bounds.scope, &attempt.agent)?
+        {
+            return Ok(Err(refusal));
+        }
+        let directory = match reach(&bounds, (protected, &self.off_limits()?), here)? {
             Ok(directory) => directory,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        confined(attempt, &bounds, &directory, self.foretells.is_none())
+        let scratch = if self.foretells.is_none() {
+            let boot = clock::now()?.uptime.boot;
+            let made = scratch::make(&self.vault.scratch_notes(), boot);
+            Some(made.map_err(BrokerError::Prepare)?)
+        } else {
+            None
+        };
+        confined(attempt, &bounds, &directory, scratch.as_ref())
     }
+
+    /// Returns the refusal for a command that may remove whatever lies in a scope, where a rule forbids
+    /// or asks about the removal of all of it, or of a part.
+    fn keeps(&self, scope: &PathScope, agent: &Agent) -> Result<Option<Refusal>, BrokerError> {
+        for action in [Action::Rm, Action::Trash] {
+            let all = subject::on_scope(&Scope::Path(scope.clone()), action);
+            let opinion = subject::opinion(&self.settings.policy, &all, agent)?;
+            if let Some(rule) = opinion.by.filter(|rule| rule.effect != Effect::Allow) {
+                return Ok(Some(Refusal::Keeps {
+                    scope: scope.clone(),
+                    action,
+                    effect: rule.effect,
+                    origin: rule.origin,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Says whether commands could be confined to a directory as it is.
+    pub(crate) fn is_fit_for_commands(&self, scope: &PathScope) -> bool {
+        self.unfit(scope).is_ok_and(|why| why.is_none())
+    }
+
+    /// Says why no command could ever be confined to a scope as it is, if that is so.
+    pub(in crate::broker) fn unfit(&self, scope: &PathScope) -> Result<Option<Unfit>, BrokerError> {
+        let path = scope.as_path();
+        let lineage = match path::open_canonical(path) {
+            Ok((_, lineage)) => lineage,
+            Err(reason) if path::identity_of_link(path).is_ok_and(|_| !path.is_dir()) => {
+                return match reason {
+                    PathError::System(Errno::ENOTDIR | Errno::ELOOP) => {
+                        Ok(Some(Unfit::NoDirectory))
+                    }
+                    reason => Err(unseen(scope)(reason)),
+                };
+            }
+            Err(reason) if reason.is_missing() => return Ok(Some(Unfit::Missing)),
+            Err(reason) => return Err(unseen(scope)(reason)),
+        };
+        let (protected, off) = (self.protected_places()?, self.off_limits()?);
+        Ok(own_within(scope, &lineage, &protected, &off).map(Unfit::HoldsOwn))
+    }
+}
+
+/// Why a scope is of no use to a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    Missing,
+    NoDirectory,
+    HoldsOwn(&'static str),
+}
+
+fn unseen(scope: &PathScope) -> impl Fn(PathError) -> BrokerError {
+    let path = scope.as_path().to_owned();
+    move |reason| BrokerError::Path {
+        path: path.clone(),
+        reason,
+    }
+}
+
+/// Returns what a directory holds that a command must not reach, or what it lies in. `lineage` has
+/// the directory itself first.
+fn own_within(
+    scope: &PathScope,
+    lineage: &[FileIdentity],
+    protected: &[ProtectedPlace],
+    off: &OffLimits,
+) -> Option<&'static str> {
+    let by_name = |place: &ProtectedPlace| scope.covers(&place.path) || place.path.covers(scope);
+    let holds = |place: &ProtectedPlace| {
+        by_name(place) || lineage.first().is_some_and(|own| place.lies_below(*own))
+    };
+    let lies_in = |place: &ProtectedPlace| {
+        let own = place.ancestry.first();
+        own.is_some_and(|own| lineage.contains(own))
+    };
+    let there = protected.iter().chain(&off.trusted);
+    let to_come = off.to_come.iter().find(|place| holds(place));
+    there
+        .into_iter()
+        .find(|place| holds(place) || lies_in(place))
+        .or(to_come)
+        .map(|place| place.what)
 }
 
 /// Opens the directory that the command may change, if nothing lies below it that the command must
 /// not: a right to a directory reaches everything below, and no rule can take that back.
 fn reach(
     bounds: &Bounds<'_>,
-    protected: &[ProtectedPlace],
+    (protected, off): (&[ProtectedPlace], &OffLimits),
     here: &Path,
 ) -> Result<Result<OwnedFd, Refusal>, BrokerError> {
     let scope = bounds.scope;
-    let unseen = |reason: PathError| BrokerError::Path {
-        path: scope.as_path().to_owned(),
-        reason,
-    };
-    let (directory, lineage) = path::open_canonical(scope.as_path()).map_err(unseen)?;
-    let (_here, above) = path::open_canonical(here).map_err(unseen)?;
-    let Some(own) = lineage.first().filter(|own| above.contains(own)) else {
+    let (directory, lineage) = path::open_canonical(scope.as_path()).map_err(unseen(scope))?;
+    let (_here, above) = path::open_canonical(here).map_err(unseen(scope))?;
+    if !lineage.first().is_some_and(|own| above.contains(own)) {
         return Ok(Err(Refusal::Moved {
             scope: scope.clone(),
         }));
-    };
-    let is_reached = |place: &&ProtectedPlace| {
-        let inside = place
-            .ancestry
-            .first()
-            .is_some_and(|place| lineage.contains(place));
-        place.lies_below(*own) || inside || scope.covers(&place.path) || place.path.covers(scope)
-    };
-    if let Some(place) = protected.iter().find(is_reached) {
+    }
+    if let Some(what) = own_within(scope, &lineage, protected, off) {
         return Ok(Err(Refusal::HoldsOwn {
             scope: scope.clone(),
-            what: place.what,
+            what,
         }));
     }
     let mounts = mounts::list().map_err(BrokerError::Mounts)?;
@@ -143,13 +232,8 @@ fn confined(
     attempt: &Attempt,
     bounds: &Bounds<'_>,
     directory: &OwnedFd,
-    will_run: bool,
+    scratch: Option<&Scratch>,
 ) -> Result<Result<Confinement, Refusal>, BrokerError> {
-    let scratch = if will_run {
-        Some(scratch::make().map_err(BrokerError::Prepare)?)
-    } else {
-        None
-    };
     let devices: Vec<OwnedFd> = DEVICES
         .iter()
         .filter_map(|path| path::open_device(Path::new(path)))
@@ -178,8 +262,16 @@ fn confined(
     };
     let level = ruleset.level();
     let mut confinement = by_command(attempt, &attempt.argv, Some(ruleset), level)?;
-    if let (Method::Become { environment, .. }, Some(scratch)) = (&mut confinement.method, &scratch)
+    if let (
+        Method::Become {
+            environment,
+            scratch: own,
+            ..
+        },
+        Some(scratch),
+    ) = (&mut confinement.method, scratch)
     {
+        *own = Some(scratch.path.clone());
         let word = [b"TMPDIR=", scratch.path.as_os_str().as_bytes()].concat();
         let word = CString::new(word);
         environment.push(word.map_err(|_| BrokerError::Inconsistent("a NUL byte in a path"))?);

@@ -1,14 +1,26 @@
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use super::story::{AGENT, Who};
+use super::story::{AGENT, Need, Who};
 use crate::config;
 use crate::failure::Failure;
 use crate::sys::fs::write_whole;
 use crate::sys::{account, path, random};
+
+/// Two histories that parted: what is in the shared repository, and what is not.
+const GIT: [&str; 8] = [
+    "git init -q --bare -b main shared.git",
+    "git init -q -b main project",
+    "git -C project commit -q --allow-empty -m first",
+    "git -C project commit -q --allow-empty -m theirs",
+    "git -C project remote add origin {here}/shared.git",
+    "git -C project push -q origin main",
+    "git -C project reset -q --hard HEAD~1",
+    "git -C project commit -q --allow-empty -m ours",
+];
 
 const DIRECTORIES: [&str; 5] = [
     "pvm/bin",
@@ -16,6 +28,13 @@ const DIRECTORIES: [&str; 5] = [
     "build/objects",
     "build-old",
     "documents/drafts",
+];
+const WRAPPERS: [&str; 3] = ["safe-rm", "safe-trash", "git"];
+const IDENTITY: [(&str, &str); 4] = [
+    ("GIT_AUTHOR_NAME", "you"),
+    ("GIT_AUTHOR_EMAIL", "you@example.com"),
+    ("GIT_COMMITTER_NAME", "you"),
+    ("GIT_COMMITTER_EMAIL", "you@example.com"),
 ];
 const FILES: [&str; 3] = [
     "build/objects/main.o",
@@ -28,6 +47,7 @@ const FILES: [&str; 3] = [
 pub(super) struct Stage {
     root: PathBuf,
     keep: bool,
+    has_git: bool,
 }
 
 impl Stage {
@@ -61,8 +81,14 @@ impl Stage {
             .mode(0o700)
             .create(&root)
             .map_err(|error| cannot(&error))?;
-        let stage = Self { root, keep: false };
+        let mut stage = Self {
+            root,
+            keep: false,
+            has_git: false,
+        };
         stage.furnish().map_err(|error| cannot(&error))?;
+        stage.has_git = stage.has_repositories();
+        stage.link_wrappers().map_err(|error| cannot(&error))?;
         let made = stage.run(Who::Person, &stage.words("pvm init --yes"))?;
         if made.status.success() {
             Ok(stage)
@@ -79,9 +105,37 @@ impl Stage {
             write_whole(&self.root.join(name), name.as_bytes(), 0o600, false)?;
         }
         fs::copy("/proc/self/exe", self.program())?;
-        symlink("pvm", self.root.join("pvm/bin/safe-rm"))?;
         let text = self.configuration();
         write_whole(&self.configuration_file(), text.as_bytes(), 0o600, false)
+    }
+
+    /// Makes the repositories with the real git, and says whether there are any.
+    fn has_repositories(&self) -> bool {
+        GIT.iter().all(|command| {
+            let ran = self.run(Who::Person, &self.words(command));
+            ran.is_ok_and(|ran| ran.status.success())
+        })
+    }
+
+    fn link_wrappers(&self) -> io::Result<()> {
+        let bin = self.root.join("pvm/bin");
+        WRAPPERS
+            .into_iter()
+            .try_for_each(|name| symlink("pvm", bin.join(name)))
+    }
+
+    pub(super) fn has(&self, need: Need) -> bool {
+        match need {
+            Need::Git => self.has_git,
+            Need::Trash => self.is_near_home().unwrap_or(false),
+        }
+    }
+
+    /// On another disk than that of the home directory a trash of its own would stay behind.
+    fn is_near_home(&self) -> io::Result<bool> {
+        let home = account::own().map_err(io::Error::other)?.home;
+        let disk = |path: &Path| path.metadata().map(|status| status.dev());
+        Ok(disk(&home)? == disk(&self.root)?)
     }
 
     /// Leaves the directory where it is.
@@ -124,6 +178,14 @@ impl Stage {
         words.map(|word| word.replace("{here}", &root)).collect()
     }
 
+    /// Returns the number of the last entry in the trail, as it is printed.
+    pub(super) fn last_entry(&self) -> Result<String, Failure> {
+        let ran = self.run(Who::Person, &self.words("pvm audit head"))?;
+        let text = String::from_utf8_lossy(&ran.stdout);
+        let number = text.split(' ').next().unwrap_or_default();
+        Ok(number.to_owned())
+    }
+
     /// Runs a command in the directory, with an environment of its own.
     pub(super) fn run(&self, who: Who, words: &[String]) -> Result<Output, Failure> {
         let (program, rest) = words
@@ -139,6 +201,8 @@ impl Stage {
             .args(rest)
             .env_clear()
             .env("PATH", search_path)
+            // git refuses to commit where it cannot tell who does.
+            .envs(IDENTITY)
             .current_dir(&self.root)
             .stdin(Stdio::null());
         if who == Who::Agent {

@@ -23,17 +23,37 @@ impl Who {
 #[derive(Debug)]
 pub(super) struct Command {
     pub(super) who: Who,
-    /// Words without blanks in them; `{here}` stands for the directory of the demo.
+    /// Words without blanks in them; `{here}` stands for the directory of the demo, `{entry}` for the
+    /// number of the last entry in the trail.
     pub(super) words: &'static str,
     pub(super) status: i32,
     pub(super) stays: &'static [&'static str],
     pub(super) gone: &'static [&'static str],
 }
 
+/// What a chapter cannot be told without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    Git,
+    /// A trash that leaves nothing behind outside of the home directory.
+    Trash,
+}
+
+impl Need {
+    /// Returns what is said where it is missing.
+    pub(super) fn missing(self) -> &'static str {
+        match self {
+            Self::Git => "Left out: git is missing here, or too old for this.",
+            Self::Trash => "Left out: there is no home directory with a trash for this place.",
+        }
+    }
+}
+
 /// A heading, what is run under it, and what that means.
 #[derive(Debug)]
 pub(super) struct Chapter {
     pub(super) title: &'static str,
+    pub(super) needs: Option<Need>,
     pub(super) commands: &'static [Command],
     pub(super) why: &'static str,
 }
@@ -63,6 +83,7 @@ pub(super) const OPENING: &str = "\
 pub(super) const STORY: &[Chapter] = &[
     Chapter {
         title: "An agent deletes a directory that nobody allowed it to delete",
+        needs: None,
         commands: &[Command {
             stays: &["build"],
             ..agent("safe-rm -rf build", 1)
@@ -71,6 +92,7 @@ pub(super) const STORY: &[Chapter] = &[
     },
     Chapter {
         title: "You allow it: this agent, this path, ten minutes",
+        needs: None,
         commands: &[person(
             "pvm grant --scope {here}/build --ttl 10m --agent robot",
             0,
@@ -79,6 +101,7 @@ pub(super) const STORY: &[Chapter] = &[
     },
     Chapter {
         title: "The same command again",
+        needs: None,
         commands: &[Command {
             gone: &["build"],
             ..agent("safe-rm -rf build", 0)
@@ -88,6 +111,7 @@ pub(super) const STORY: &[Chapter] = &[
     },
     Chapter {
         title: "A directory whose name merely begins the same",
+        needs: None,
         commands: &[Command {
             stays: &["build-old"],
             ..agent("safe-rm -rf build-old", 1)
@@ -96,6 +120,7 @@ pub(super) const STORY: &[Chapter] = &[
     },
     Chapter {
         title: "A path that only reads as if it were inside",
+        needs: None,
         commands: &[
             agent("mkdir build", 0),
             agent("ln -s ../documents/drafts build/drafts", 0),
@@ -109,7 +134,38 @@ pub(super) const STORY: &[Chapter] = &[
               the grants.",
     },
     Chapter {
-        title: "You take the grant back",
+        title: "A file goes to the trash, and comes back",
+        needs: Some(Need::Trash),
+        commands: &[
+            person(
+                "pvm grant --op trash --scope {here}/documents --ttl 10m --agent robot",
+                0,
+            ),
+            Command {
+                gone: &["documents/thesis.txt"],
+                ..agent("safe-trash documents/thesis.txt", 0)
+            },
+            Command {
+                stays: &["documents/thesis.txt"],
+                ..person("pvm undo {entry}", 0)
+            },
+        ],
+        why: "This was the trash of your home directory. The number is that of the entry in the \
+              trail, which knows where the file went; nothing is replaced by what comes back.",
+    },
+    Chapter {
+        title: "A push that would overwrite what somebody else pushed",
+        needs: Some(Need::Git),
+        commands: &[
+            agent("git -C project push --force origin main", 1),
+            person("git -C shared.git log --format=%s main", 0),
+        ],
+        why: "The agent's git is pvm, which hands everything but pushes to the real one. A push \
+              that only adds needs no grant; this one was worked out to overwrite, and nothing ran.",
+    },
+    Chapter {
+        title: "You take the grants back",
+        needs: None,
         commands: &[
             person("pvm revoke --agent robot", 0),
             Command {
@@ -121,6 +177,7 @@ pub(super) const STORY: &[Chapter] = &[
     },
     Chapter {
         title: "Back to the defaults: an agent cannot give itself a grant",
+        needs: None,
         commands: &[
             person("sed -i /unattended/d pvm/etc/pvm/pvm.toml", 0),
             agent("pvm grant --scope {here}/build", 1),
@@ -130,6 +187,7 @@ pub(super) const STORY: &[Chapter] = &[
     },
     Chapter {
         title: "The trail: what was tried, and what came of it",
+        needs: None,
         commands: &[
             person("pvm audit", 0),
             person("pvm audit verify", 0),
@@ -141,6 +199,7 @@ pub(super) const STORY: &[Chapter] = &[
     },
     Chapter {
         title: "Somebody edits the past",
+        needs: None,
         commands: &[
             agent("sed -i s/build-old/build-new/ pvm/vault/vault.db", 0),
             person("pvm audit verify", 2),
@@ -151,6 +210,7 @@ pub(super) const STORY: &[Chapter] = &[
     },
     Chapter {
         title: "What pvm does not stop",
+        needs: None,
         commands: &[Command {
             gone: &["build"],
             ..agent("/bin/rm -rf build", 0)

@@ -68,7 +68,7 @@ pub(super) fn offers(config: &Config, account: &Account) -> std::io::Result<Vec<
 }
 
 fn helps(hit: &Path, before: &Searcher, after: &Searcher) -> bool {
-    let judge = |searcher: &Searcher| searcher.judge(hit.to_owned()).distrust;
+    let judge = |searcher: &Searcher| searcher.judge(hit).distrust;
     hit.is_file() && !before.is_own(hit) && judge(before).is_some() && judge(after).is_none()
 }
 

@@ -73,9 +73,18 @@ impl Add {
             .as_ref()
             .map(|text| self.scope_text(text))
             .transpose()?;
+        let is_repository =
+            self.words.is_empty() && scope.as_ref().is_some_and(|text| !text.starts_with('/'));
+        let actions = match self.actions.as_slice() {
+            // In the file a name without a dot could as well be a path.
+            [] if is_repository && self.effect != Effect::Allow => {
+                vec![Action::GitPush, Action::GitPushForce]
+            }
+            actions => actions.to_vec(),
+        };
         let new = NewRule {
             effect: self.effect,
-            actions: self.actions,
+            actions,
             scope,
             argv: self.words,
             agent: self.agent,
@@ -99,8 +108,12 @@ impl Add {
     /// Returns the scope as the file names it: canonical, as operands will be.
     fn scope_text(&self, text: &OsString) -> Result<String, Failure> {
         let actions = match self.actions.as_slice() {
-            [] if self.words.is_empty() && !Path::new(text).is_absolute() => &[Action::GitPush],
-            [] => &[Action::Rm][..],
+            [] if !self.words.is_empty() => &[Action::Exec][..],
+            [] if Path::new(text).is_absolute() || text.is_empty() => &[Action::Rm],
+            [] if scope::is_evident_repository(text) => &[Action::GitPush],
+            [] => {
+                return Err(scope::unclear(text).hint("for a repository:  --op git-push-force"));
+            }
             actions => actions,
         };
         let typed = scope::resolve_for(text, actions)?;

@@ -12,12 +12,12 @@ use crate::cli::output::{self, Stop};
 use crate::cli::{scope, values};
 use crate::failure::{ExitStatus, Failure};
 use crate::model::action::Action;
-use crate::model::agent::{Agent, AgentName};
+use crate::model::agent::AgentName;
 use crate::model::operation::{Invocation, Objects, Operation};
 use crate::model::rule::Effect;
 use crate::model::scope::PathScope;
-use crate::sys::env;
 use crate::sys::trust::{self, Searcher};
+use crate::sys::{env, path};
 use crate::text::escape::{shell_line, shown};
 use crate::tool::exec::{self, Refused, runs};
 
@@ -38,9 +38,9 @@ pub(super) struct Test {
     #[arg(long, value_name = "SCOPE", value_hint = clap::ValueHint::AnyPath,
           required_unless_present = "words")]
     scope: Option<OsString>,
-    /// The agent that would do it
-    #[arg(long, value_name = "NAME", default_value = "default", value_parser = values::agent)]
-    agent: AgentName,
+    /// The agent that would do it [default: that of PVM_AGENT_ID, or default]
+    #[arg(long, value_name = "NAME", value_parser = values::agent)]
+    agent: Option<AgentName>,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -69,10 +69,7 @@ impl Test {
             }
             _ => command(context, &self.words)?,
         };
-        let agent = Agent {
-            name: self.agent,
-            ..context.caller()
-        };
+        let agent = context.agent(self.agent.as_ref());
         let opinion = broker::opinion(&context.config.policy, &question.operation, &agent)?;
         if self.json {
             output::json(&json!({
@@ -180,9 +177,11 @@ fn by_words(words: &[OsString], cwd: &Path) -> Operation {
         objects: Objects::Command(Invocation {
             words: words.to_vec(),
             inner: runs::inner(words, &program),
+            pieces: runs::pieces(words, &program),
             program,
-            digest: None,
             directory: PathScope::new(cwd).ok(),
+            lineage: path::ancestry(cwd).unwrap_or_default(),
+            ..Invocation::default()
         }),
         argv: words.to_vec(),
         cwd: cwd.to_owned(),

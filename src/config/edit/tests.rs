@@ -138,3 +138,74 @@ fn a_text_cannot_break_out_of_its_value() {
         assert_eq!(value.as_str(), Some(odd));
     }
 }
+
+#[test]
+fn a_rule_of_a_list_is_taken_out_and_every_other_byte_stays() {
+    let lines = "[permissions]\nrules = [ # z\n  # first\n  { op = 'rm', effect = 'ask' }, # a,\n  # second\n\
+                 \t{ op = 'trash', effect = 'ask' }, # b\n  # third\n  { op = 'exec', effect = 'ask' } # c,\n  # end,\n] # y\n";
+    let without = |number| removed(path(), lines, number).unwrap();
+    let rows: Vec<&str> = lines.split_inclusive('\n').collect();
+    for (number, row) in [(1, 3), (2, 5), (3, 7)] {
+        let (text, rule) = without(number);
+        assert_eq!(text, rows[..row].concat() + &rows[row + 1..].concat());
+        assert!(rows[row].contains(&rule) && rule.starts_with("{ op"));
+        let crlf = lines.replace('\n', "\r\n");
+        let (text, _) = removed(path(), &crlf, number).unwrap();
+        assert_eq!(text.replace("\r\n", "\n"), without(number).0);
+        assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
+    }
+    for (text, number, expected) in [
+        ("[{a=1}, {b=2}, {c=3}]", 1, "[{b=2}, {c=3}]"),
+        ("[{a=1}, {b=2}, {c=3}]", 2, "[{a=1}, {c=3}]"),
+        ("[{a=1}, {b=2} , {c=3} ]", 2, "[{a=1}, {c=3} ]"),
+        ("[{a=1}, {b=2}, {c=3}]", 3, "[{a=1}, {b=2}]"),
+        ("[ {a=1} ]", 1, "[  ]"),
+        ("[{a=1}, # x\n{b=2}] # y", 1, "[# x\n{b=2}] # y"),
+        ("[{a=1}, # x,\n {b=2}] # y", 2, "[{a=1}, # x,\n ] # y"),
+        ("[{a=']'},\n{b=\"},{\"}, {c=','}]", 2, "[{a=']'},\n{c=','}]"),
+    ] {
+        let before = format!("permissions.rules = {text}\n");
+        let after = format!("permissions.rules = {expected}\n");
+        assert_eq!(removed(path(), &before, number).unwrap().0, after);
+    }
+}
+
+#[test]
+fn a_rule_whose_comma_is_elsewhere_is_left_to_a_person() {
+    let text = "x = 1\npermissions.rules = [\n  {a=1} # a\n  , {b=2}\n]\n";
+    let error = removed(path(), text, 1).unwrap_err();
+    assert!(matches!(error, ChangeError::ByHand { number: 1, line: 3 }));
+    assert!(
+        error.to_string().ends_with("edit line 3 by hand"),
+        "{error}"
+    );
+    assert_eq!(
+        removed(path(), text, 2).unwrap().0,
+        text.replace(", {b=2}", "")
+    );
+}
+
+#[test]
+fn a_rule_is_added_to_a_list_and_every_other_byte_stays() {
+    let rule = deny("/x").to_string();
+    for (text, expected) in [
+        ("[]", "[RULE]"),
+        ("[ ]", "[RULE ]"),
+        ("[{a=1}]", "[{a=1}, RULE]"),
+        ("[ {a=1}, ]", "[ {a=1}, RULE ]"),
+        ("[\n]", "[\n  RULE,\n]"),
+        (
+            "[\n\t{a=1}, # a\n\t# b\n] # c",
+            "[\n\t{a=1}, # a\n\t# b\n\tRULE,\n] # c",
+        ),
+        (
+            "[\n    {a=1} # a,\n  ]",
+            "[\n    {a=1}, # a,\n    RULE,\n  ]",
+        ),
+        ("[\r\n  {a=1} # a\r\n]", "[\r\n  {a=1}, # a\r\n  RULE,\r\n]"),
+    ] {
+        let before = format!("[permissions] # p\r\nrules = {text}\r\n# end\r\n");
+        let after = before.replace(text, &expected.replace("RULE", &rule));
+        assert_eq!(added(path(), &before, &deny("/x")).unwrap(), after);
+    }
+}

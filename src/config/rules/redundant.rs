@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::model::action::ActionSet;
+use crate::model::action::{Action, ActionSet};
 use crate::model::agent::AgentName;
 use crate::model::rule::{Effect, Matter, Rule, Words};
 use crate::model::scope::Scope;
@@ -24,7 +24,25 @@ enum Subject {
 struct Before {
     effect: Effect,
     actions: ActionSet,
+    scope: Option<Scope>,
     origin: String,
+}
+
+impl Before {
+    fn decides(&self, rule: &Rule) -> bool {
+        self.effect >= rule.effect
+            && self.actions.covers(rule.actions)
+            && (self.effect > rule.effect || self.confines_like(rule))
+    }
+
+    /// Of two allows for commands the narrower counts, because it confines them to less.
+    fn confines_like(&self, rule: &Rule) -> bool {
+        let removes = |actions: ActionSet| actions.contains(Action::Rm);
+        rule.effect != Effect::Allow
+            || !rule.actions.contains(Action::Exec)
+            || (self.scope.as_ref() == rule.scope()
+                && removes(self.actions) == removes(rule.actions))
+    }
 }
 
 impl Known {
@@ -47,6 +65,7 @@ impl Known {
         let before = Before {
             effect: rule.effect,
             actions: rule.actions,
+            scope: rule.scope().cloned(),
             origin: rule.origin.clone(),
         };
         let key = (rule.agent.clone(), subject);
@@ -55,8 +74,6 @@ impl Known {
     }
 
     fn decider(&self, rule: &Rule) -> Option<&Before> {
-        let decides =
-            |before: &&Before| before.effect >= rule.effect && before.actions.covers(rule.actions);
         let mut key = (None, Subject::Anything);
         for subject in holding(rule) {
             key.1 = subject;
@@ -65,7 +82,7 @@ impl Known {
                 let found = self
                     .rules
                     .get(&key)
-                    .and_then(|list| list.iter().find(decides));
+                    .and_then(|list| list.iter().find(|before| before.decides(rule)));
                 if found.is_some() {
                     return found;
                 }

@@ -81,6 +81,27 @@ fn what_a_scope_is_for_follows_from_it() {
         3,
         "says which",
     );
+    for evident in [
+        "localhost/r",
+        "host:2222/r",
+        "[::1]/r",
+        "10.0.0.1/r",
+        "w/link#refs/heads/x",
+    ] {
+        assert_eq!(of("ask", evident), "git-push,git-push-force");
+    }
+    for effect in ["allow", "deny"] {
+        for either in ["src/thesis", "w/link", "thesis", "./thesis", ""] {
+            let keys = format!("effect = \"{effect}\"\nscope = \"{either}\"");
+            one_refused(
+                &keys,
+                3,
+                "could be a path or a repository: write a path from the root",
+            );
+        }
+    }
+    let named = one("effect = \"deny\"\nop = \"git-push-force\"\nscope = \"src/thesis\"");
+    assert_eq!(named.actions.to_string(), "git-push-force");
 }
 
 #[test]
@@ -204,7 +225,7 @@ fn argv_is_about_commands_and_each_pattern_is_checked() {
         "exec"
     );
     one_refused(
-        "effect = \"deny\"\nop = \"rm\"\nargv = [\"rm\", \"**\"]",
+        "effect = \"deny\"\nop = \"rm\"\nargv = [\"x\", \"**\"]",
         3,
         "op says rm",
     );
@@ -250,8 +271,63 @@ fn argv_is_about_commands_and_each_pattern_is_checked() {
 }
 
 #[test]
+fn v_d15_an_allow_with_a_name_or_a_directory_in_it_stands() {
+    for word in [
+        "py*",
+        "/usr/share/*",
+        "/opt/tools/*",
+        "/usr/bin/py*",
+        "[x]",
+        "*-gcc",
+        "?x",
+    ] {
+        one(&format!("effect = \"allow\"\nargv = [\"{word}\", \"**\"]"));
+    }
+}
+
+#[test]
+fn a_rule_over_words_that_never_run_says_what_to_write() {
+    for (word, instead) in [
+        ("rm", "op = \"rm\""),
+        ("/bin/rm", "op = \"rm\""),
+        ("safe-rm", "op = \"rm\""),
+        ("trash-put", "op = \"trash\""),
+        ("safe-trash", "op = \"trash\""),
+        ("trash", "op = \"trash\""),
+        ("git", "git-push-force"),
+        ("safe-git-push", "git-push-force"),
+        ("pvm", "never runs pvm"),
+    ] {
+        for effect in Effect::ALL {
+            let text = format!("effect = \"{effect}\"\nargv = [\"{word}\", \"**\"]");
+            one_refused(&text, 3, instead);
+        }
+    }
+    one("effect = \"deny\"\nargv = [\"rmdir\", \"**\"]");
+    one_refused(
+        "effect = \"deny\"\nop = [\"rm\", \"trash\", \"rm\"]\nscope = \"/x\"",
+        3,
+        "op names rm twice",
+    );
+}
+
+#[test]
 fn v_d15_an_allow_that_is_too_broad_is_an_error() {
-    for words in ["[\"**\"]", "[\"*\", \"**\"]", "[\"*\"]"] {
+    for words in [
+        "[\"**\"]",
+        "[\"*\", \"**\"]",
+        "[\"*\"]",
+        "[\"?*\", \"**\"]",
+        "[\"*[!x]\", \"**\"]",
+        "[\"[a-z]*\", \"x\"]",
+        "[\"[!]]*\"]",
+        "[\"/*\", \"**\"]",
+        "[\"/?*\"]",
+        "[\"/usr/*\"]",
+        "[\"/usr/bin/*\"]",
+        "[\"/usr/bin/[!x]?*\"]",
+        "[\"/*/bin/*\"]",
+    ] {
         one_refused(
             &format!("effect = \"allow\"\nargv = {words}"),
             3,
@@ -270,12 +346,21 @@ fn v_d15_an_allow_that_is_too_broad_is_an_error() {
         );
         one(&format!("effect = \"deny\"\nargv = [\"{word}\"]"));
     }
-    for word in ["/usr/bin/../x", "/usr//bin/x", "/usr/bin/x/"] {
-        one_refused(
-            &format!("effect = \"allow\"\nargv = [\"{word}\"]"),
-            3,
-            "allows nothing",
-        );
+    for word in [
+        "/usr/bin/../x",
+        "/usr//bin/x",
+        "/usr/bin/x/",
+        "//usr/bin/x",
+        "/usr/./bin/x",
+        "/usr/bin/../*",
+    ] {
+        for effect in Effect::ALL {
+            one_refused(
+                &format!("effect = \"{effect}\"\nargv = [\"{word}\"]"),
+                3,
+                "matches nothing",
+            );
+        }
     }
     for scope in ["/home/a", "/home", "/root"] {
         let keys = format!("op = \"rm\"\nscope = \"{scope}\"");
@@ -317,24 +402,28 @@ fn a_rule_that_can_never_decide_is_an_error() {
             "effect='allow'; op='rm'; scope='/x/y'",
         ),
         (
-            "effect='deny'; argv=['git','**']",
-            "effect='allow'; argv=['git','log']",
+            "effect='deny'; argv=['go','**']",
+            "effect='allow'; argv=['go','log']",
         ),
         (
-            "effect='deny'; argv=['git','**']",
-            "effect='deny'; argv=['git','**']",
+            "effect='deny'; argv=['go','**']",
+            "effect='deny'; argv=['go','**']",
         ),
         (
-            "effect='deny'; argv=['git','log','**']",
-            "effect='deny'; argv=['git','log','-p','**']",
+            "effect='deny'; argv=['go','log','**']",
+            "effect='deny'; argv=['go','log','-p','**']",
         ),
-        ("effect='deny'; op='exec'", "effect='deny'; argv=['git']"),
+        ("effect='deny'; op='exec'", "effect='deny'; argv=['go']"),
         (
-            "effect='allow'; argv=['make']",
+            "effect='ask'; argv=['make']",
             "effect='allow'; argv=['make']; scope='/x'",
         ),
         (
             "effect='allow'; op='exec'; scope='/x'",
+            "effect='allow'; argv=['make']; scope='/x'",
+        ),
+        (
+            "effect='deny'; op='exec'; scope='/x'",
             "effect='allow'; argv=['make']; scope='/x/y'",
         ),
         (
@@ -370,16 +459,29 @@ fn a_rule_that_can_decide_something_stands() {
         ("effect='allow'; scope='/x/y'", "effect='allow'; scope='/x'"),
         ("effect='allow'; scope='/x'", "effect='allow'; scope='/xy'"),
         (
-            "effect='deny'; argv=['git','log']",
-            "effect='deny'; argv=['git','log','**']",
+            "effect='deny'; argv=['go','log']",
+            "effect='deny'; argv=['go','log','**']",
         ),
         (
-            "effect='deny'; argv=['git','*']",
-            "effect='deny'; argv=['git','log']",
+            "effect='deny'; argv=['go','*']",
+            "effect='deny'; argv=['go','log']",
         ),
         (
             "effect='allow'; argv=['make']; scope='/x'",
             "effect='allow'; argv=['make']; scope='/y'",
+        ),
+        // The second confines a command to less.
+        (
+            "effect='allow'; argv=['make']",
+            "effect='allow'; argv=['make']; scope='/x'",
+        ),
+        (
+            "effect='allow'; op='exec'; scope='/x'",
+            "effect='allow'; argv=['make']; scope='/x/y'",
+        ),
+        (
+            "effect='allow'; op=['exec','rm']; scope='/x'",
+            "effect='allow'; op='exec'; scope='/x'",
         ),
     ] {
         assert_eq!(
@@ -488,9 +590,10 @@ fn the_tool_of_the_trash_is_a_name_and_its_words() {
         words(&["gio", "trash"])
     );
     assert_eq!(read("").unwrap().trash_tool, None);
+    assert_eq!(tool("[]").unwrap(), None);
     for value in [
         "\"\"",
-        "[]",
+        "[\"\"]",
         "\"gio trash\"",
         "\"/usr/bin/gio\"",
         "[\"-x\"]",

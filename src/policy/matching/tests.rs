@@ -70,9 +70,9 @@ fn command(words: &[&str], program: &str, inner: &[usize]) -> Invocation {
     Invocation {
         words: words.iter().map(OsString::from).collect(),
         program: PathBuf::from(program),
-        digest: None,
         directory: Some(scope("/w/here")),
         inner: inner.to_vec(),
+        ..Invocation::default()
     }
 }
 
@@ -223,6 +223,69 @@ fn v_d25_another_file_of_that_name_is_not_allowed_and_is_denied() {
 }
 
 #[test]
+fn v_d25_a_path_with_dots_in_it_is_in_no_directory_that_is_allowed() {
+    for (typed, program) in [
+        ("/usr/share/../bin/perl", "/usr/bin/perl"),
+        ("/usr/share/../bin/perl", "/usr/share/../bin/perl"),
+        ("/usr/share//x", "/usr/share//x"),
+        ("perl", "/usr/share/./../bin/perl"),
+    ] {
+        let other = command(&[typed], program, &[]);
+        let rules = [on_words(Effect::Allow, &["/usr/share/*"])];
+        assert_eq!(of_command(&rules, &other), None, "{typed} {program}");
+    }
+}
+
+#[test]
+fn v_d23_a_command_that_is_cut_out_of_a_word_is_denied_by_how_it_begins() {
+    let mut through = command(&["env", "-S", "curl x;ls"], "/usr/bin/env", &[1, 2]);
+    through.pieces = ["-S", "curl", "x", "ls"].map(OsString::from).to_vec();
+    for (words, expected) in [
+        (&["curl", "x"][..], Some(Effect::Deny)),
+        (&["curl", "**"], Some(Effect::Deny)),
+        (&["ls"], Some(Effect::Deny)),
+        (&["curl", "y"], None),
+        (&["ls", "x"], None),
+    ] {
+        assert_eq!(
+            of_command(&[on_words(Effect::Deny, words)], &through),
+            expected,
+            "{words:?}"
+        );
+        assert_eq!(
+            of_command(&[on_words(Effect::Allow, words)], &through),
+            None
+        );
+    }
+}
+
+#[test]
+fn v_d25_what_forbids_a_file_forbids_it_under_every_name() {
+    let rules = |effect| [on_words(effect, &["python3", "x"])];
+    let sites = |commands: &[usize]| {
+        Sites::new(vec![Site {
+            rule: 0,
+            names: Vec::new(),
+            ancestry: Vec::new(),
+            commands: commands.to_vec(),
+        }])
+    };
+    let decide = |effect, words: &[&str], same: &[usize]| {
+        let inner: Vec<usize> = (1..words.len()).collect();
+        let command = command(words, "/usr/bin/other", &inner);
+        let subject = Subject::Command(&command);
+        decided(&rules(effect), &sites(same), Action::Exec, subject)
+    };
+    for effect in [Effect::Deny, Effect::Ask] {
+        assert_eq!(decide(effect, &["mine", "x"], &[0]), Some(effect));
+        assert_eq!(decide(effect, &["env", "mine", "x"], &[1]), Some(effect));
+        assert_eq!(decide(effect, &["mine", "y"], &[0]), None);
+        assert_eq!(decide(effect, &["mine", "x"], &[]), None);
+    }
+    assert_eq!(decide(Effect::Allow, &["mine", "x"], &[0]), None);
+}
+
+#[test]
 fn a_path_allows_the_program_however_it_is_typed() {
     let rules = [on_words(Effect::Allow, &["/usr/bin/git", "**"])];
     for typed in ["git", "/usr/bin/git", "../bin/git"] {
@@ -269,6 +332,7 @@ fn what_forbids_holds_under_every_name_and_an_allow_under_its_own() {
             rule,
             names: vec![scope("/real/keep")],
             ancestry: vec![identity(30), identity(20), identity(2)],
+            commands: Vec::new(),
         }])
     };
     let by_name = target("/real/keep/f", false);
@@ -433,7 +497,7 @@ proptest! {
     }
 
     #[test]
-    fn the_rule_that_decides_is_the_first_of_the_strongest_that_match(
+    fn the_rule_that_decides_is_the_strongest_then_the_narrowest_allow_then_the_first(
         rules in prop::collection::vec(rules(), 0..8),
         path in paths(),
     ) {
@@ -441,8 +505,59 @@ proptest! {
         let question = Question { action: Action::Rm, agent: &agent, subject: Subject::Path(&target) };
         let policy = policy(rules);
         let matching = all(&policy, &Sites::default(), question);
-        let first = matching.iter().rev().max_by_key(|rule| rule.effect).copied();
+        let strength = |rule: &&&Rule| match rule.effect {
+            Effect::Allow => (Effect::Allow, rule.scope().unwrap().as_bytes().len()),
+            effect => (effect, 0),
+        };
+        let first = matching.iter().rev().max_by_key(strength).copied();
         let decides = strongest(&policy, &Sites::default(), question);
         prop_assert_eq!(decides.map(std::ptr::from_ref), first.map(std::ptr::from_ref));
+    }
+}
+
+#[test]
+fn v_d12_of_several_allows_the_one_that_confines_decides_wherever_it_stands() {
+    let within = |path: &str, actions: &[Action]| Rule {
+        actions: ActionSet::of(actions).unwrap(),
+        origin: path.to_owned(),
+        ..rule(
+            Effect::Allow,
+            Action::Exec,
+            Matter::Scope(scope(path).into()),
+        )
+    };
+    let free = on_words(Effect::Allow, &["touch", "**"]);
+    let outer = within("/w", &[Action::Exec]);
+    let inner = within("/w/here", &[Action::Exec]);
+    let removing = within("/w/here", &[Action::Exec, Action::Rm]);
+    let touch = command(&["touch", "x"], "/usr/bin/touch", &[]);
+    let agent = agent("claude");
+    let question = Question {
+        action: Action::Exec,
+        agent: &agent,
+        subject: Subject::Command(&touch),
+    };
+    let ranked = [inner, removing, outer, free];
+    for (index, narrower) in ranked.iter().enumerate() {
+        for wider in ranked.iter().skip(index + 1) {
+            for rules in [[narrower, wider], [wider, narrower]] {
+                let rules = policy(rules.into_iter().cloned().collect());
+                let chosen = strongest(&rules, &Sites::default(), question);
+                assert_eq!(chosen, Some(narrower));
+            }
+        }
+    }
+    // Where the kernel cannot express a scope, the one above it is what confines.
+    let rules = [on_path(Effect::Allow, "/w/f"), on_path(Effect::Allow, "/w")];
+    let file = target("/w/f", false);
+    let question = Question {
+        action: Action::Rm,
+        subject: Subject::Path(&file),
+        ..question
+    };
+    for rules in [vec![&rules[0], &rules[1]], vec![&rules[1], &rules[0]]] {
+        let rules = policy(rules.into_iter().cloned().collect());
+        let chosen = strongest(&rules, &Sites::default(), question);
+        assert_eq!(chosen.and_then(Rule::scope), Some(&scope("/w").into()));
     }
 }

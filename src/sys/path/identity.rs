@@ -101,6 +101,11 @@ pub(crate) fn pin(path: &Path) -> Result<Pin, PathError> {
     pin_at(libc::AT_FDCWD, path.as_os_str())
 }
 
+/// Returns what a pinned grant would remember of an open directory.
+pub(crate) fn pin_of(directory: &impl AsFd) -> Result<Pin, PathError> {
+    pin_at(directory.as_fd().as_raw_fd(), OsStr::new(""))
+}
+
 #[expect(unsafe_code, reason = "nix has no statx")]
 pub(super) fn pin_at(directory: i32, name: &OsStr) -> Result<Pin, PathError> {
     let name = CString::new(name.as_bytes()).map_err(|_| PathError::System(Errno::EINVAL))?;

@@ -7,8 +7,7 @@ use nix::fcntl::AT_FDCWD;
 use nix::unistd::{AccessFlags, faccessat};
 
 use super::{
-    Distrust, Found, MOST_LINKS, SAFE_PATH, Searcher, TrustedProgram, first_bytes, links, process,
-    unreadable,
+    Distrust, Found, SAFE_PATH, Searcher, TrustedProgram, first_bytes, links, process, unreadable,
 };
 
 /// Who can change a program that `pvm exec` would run.
@@ -62,6 +61,8 @@ impl Searcher {
     /// Follows the links of `hit`, judges every step, and says who can change the program.
     pub(crate) fn examine(&self, hit: PathBuf) -> Examined {
         let strict = self.follow_and_judge(&hit);
+        let typed = hit;
+        let hit = links::plain(&typed);
         let distrust = match strict {
             Ok((program, interpreter)) => {
                 return Examined {
@@ -82,7 +83,7 @@ impl Searcher {
             tolerated: Some(process::uid()),
             ..self.clone()
         };
-        match lenient.follow_and_judge(&hit) {
+        match lenient.follow_and_judge(&typed) {
             Ok((program, interpreter)) => Examined {
                 found: Found {
                     hit,
@@ -129,7 +130,7 @@ impl Searcher {
             ..self.clone()
         };
         let judged = if named.is_absolute() {
-            strict.judge(named)
+            strict.judge(&named)
         } else {
             Found {
                 program: named.clone(),
@@ -185,18 +186,16 @@ pub(crate) fn chain(hit: &Path) -> Vec<Link> {
             });
         }
     };
-    let mut path = hit.to_owned();
-    for _ in 0..MOST_LINKS {
-        let Ok(Some((link, target))) = links::first(&path) else {
-            break;
-        };
-        path = links::beyond(&path, &link, &target);
+    let Ok(mut walk) = links::Walk::new(hit) else {
+        return Vec::new();
+    };
+    while let Ok(Some((link, target))) = walk.next_link() {
         meet(&link, Some(target));
         for directory in link.ancestors().skip(1) {
             meet(directory, None);
         }
     }
-    for directory in path.ancestors() {
+    for directory in walk.here().ancestors() {
         meet(directory, None);
     }
     met
@@ -309,6 +308,21 @@ mod tests {
             matches!(examined.standing, Standing::Refused),
             "{examined:?}"
         );
+    }
+
+    #[test]
+    fn env_03_a_link_of_somebody_else_in_a_sticky_directory_is_theirs_to_exchange() {
+        let directory = tempfile::tempdir().unwrap();
+        let base = super::super::super::path::canonical(directory.path()).unwrap();
+        fs::set_permissions(&base, fs::Permissions::from_mode(0o1777)).unwrap();
+        let elf = fs::read("/usr/bin/true").unwrap();
+        written(&base, "x", &elf, 0o755);
+        std::os::unix::fs::symlink("x", base.join("link")).unwrap();
+        let standing = || searcher().examine(base.join("link")).standing;
+        assert!(matches!(standing(), Standing::Changeable));
+        if std::os::unix::fs::lchown(base.join("link"), Some(12345), None).is_ok() {
+            assert!(matches!(standing(), Standing::Refused));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! look into a text that a shell reads, and a person who approves it has to be told.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::super::argv::spell;
@@ -10,11 +10,18 @@ use crate::model::operation::Invocation;
 use crate::sys::trust::only_root_can_change;
 
 /// Programs that run another command given in their words.
-const RUNNERS: [&str; 74] = [
-    "bwrap",
-    "busybox",
+const RUNNERS: [&str; 108] = [
     "bundle",
+    "busybox",
+    "busybox.static",
+    "bwrap",
+    "capsh",
+    "catatonit",
+    "catchsegv",
+    "cgexec",
+    "choom",
     "chpst",
+    "chronic",
     "chroot",
     "chrt",
     "command",
@@ -26,25 +33,37 @@ const RUNNERS: [&str; 74] = [
     "direnv",
     "doas",
     "dotenv",
+    "dumb-init",
+    "eatmydata",
     "entr",
     "env",
     "exec",
     "expect",
+    "fakechroot",
     "fakeroot",
+    "faketime",
     "fd",
     "fdfind",
     "find",
     "firejail",
+    "flatpak",
     "flock",
     "foreman",
     "gdb",
+    "genv",
+    "gnuenv",
+    "gosu",
+    "hyperfine",
+    "ifne",
     "ionice",
     "linux32",
     "linux64",
     "logsave",
     "ltrace",
     "mise",
+    "newgrp",
     "nice",
+    "nix-shell",
     "nohup",
     "npm",
     "npx",
@@ -56,35 +75,67 @@ const RUNNERS: [&str; 74] = [
     "pkexec",
     "pnpm",
     "poetry",
+    "primusrun",
     "prlimit",
     "proot",
     "proxychains4",
     "rlwrap",
+    "rr",
     "run0",
+    "runcon",
     "runuser",
     "rustup",
     "screen",
     "script",
+    "sem",
     "setarch",
     "setpriv",
     "setsid",
+    "setuidgid",
+    "sg",
     "ssh",
+    "ssh-agent",
+    "sshpass",
     "start-stop-daemon",
     "stdbuf",
     "strace",
     "su",
+    "su-exec",
     "sudo",
+    "systemd-inhibit",
     "systemd-run",
     "taskset",
     "time",
     "timeout",
+    "tini",
     "tmux",
     "torsocks",
     "toybox",
+    "unbuffer",
     "unshare",
     "uv",
+    "valgrind",
+    "vglrun",
     "watch",
     "xargs",
+    "xvfb-run",
+];
+
+/// Programs that run a command only where one of their words begins so, and those beginnings.
+const SOMETIMES: [(&str, &[&str]); 10] = [
+    ("gcc", &["-wrapper"]),
+    ("g++", &["-wrapper"]),
+    ("cc", &["-wrapper"]),
+    ("c++", &["-wrapper"]),
+    ("gfortran", &["-wrapper"]),
+    ("ip", &["exec"]),
+    ("rsync", &["-e", "--rsh", "--rsync-path"]),
+    ("sort", &["--com"]),
+    ("split", &["--f"]),
+    (
+        "tar",
+        &["-I", "-F", "--ch", "--i", "--n", "--r", "--to", "--us"],
+    ),
 ];
 
 const SHELLS: [&str; 15] = [
@@ -162,14 +213,76 @@ const LANGUAGES: [(&str, &str); 16] = [
 /// programs that run what their words say. Which of them it is would need every such program's
 /// grammar, and a deny must not miss it (V-D23).
 pub(crate) fn inner(words: &[OsString], program: &Path) -> Vec<usize> {
-    let typed = words.first().map(|word| base(word.as_bytes()));
-    let found = base(program.as_os_str().as_bytes());
-    let runs = |name: &[u8]| is_one_of(&RUNNERS, name) || is_loader(name);
-    if typed.is_some_and(runs) || runs(found) {
+    if runs_words(words, program) {
         (1..words.len()).collect()
     } else {
         Vec::new()
     }
+}
+
+/// Returns the words behind the first, cut where a program that runs them may cut them: at blanks
+/// and at what a shell ends a command with, without quotes. Nothing where that changes nothing.
+pub(crate) fn pieces(words: &[OsString], program: &Path) -> Vec<OsString> {
+    let arguments = words.get(1..).unwrap_or_default();
+    let is_whole = |word: &OsString| {
+        let word = word.as_bytes();
+        !word.starts_with(b"-") && !word.iter().any(|byte| is_cut(*byte) || is_quote(*byte))
+    };
+    if arguments.iter().all(is_whole) || !runs_words(words, program) {
+        return Vec::new();
+    }
+    let words = arguments.iter().flat_map(|word| {
+        word.as_bytes()
+            .split(|byte| is_cut(*byte))
+            .filter(|piece| !piece.is_empty())
+    });
+    words
+        .map(|piece| {
+            let plain = piece.iter().copied().filter(|byte| !is_quote(*byte));
+            OsString::from_vec(plain.collect())
+        })
+        .collect()
+}
+
+fn is_cut(byte: u8) -> bool {
+    byte.is_ascii_whitespace()
+        || matches!(byte, 0x0b | b';' | b'|' | b'&' | b'(' | b')' | b'`' | b',')
+}
+
+fn is_quote(byte: u8) -> bool {
+    matches!(byte, b'\'' | b'"' | b'\\')
+}
+
+fn runs_words(words: &[OsString], program: &Path) -> bool {
+    let Some((typed, arguments)) = words.split_first() else {
+        return false;
+    };
+    let found = program.as_os_str().as_bytes();
+    [typed.as_bytes(), found]
+        .map(base)
+        .into_iter()
+        .any(|name| runs(name, arguments))
+}
+
+fn runs(name: &[u8], arguments: &[OsString]) -> bool {
+    if is_one_of(&RUNNERS, name) || is_loader(name) {
+        return true;
+    }
+    let begins = |starts: &[&str]| {
+        arguments.iter().any(|word| {
+            let word = word.as_bytes();
+            // ip takes the beginning of a word for the word.
+            let is_short =
+                |start: &[u8]| name == b"ip" && !word.is_empty() && start.starts_with(word);
+            let mut starts = starts.iter().map(|start| start.as_bytes());
+            starts.any(|start| word.starts_with(start) || is_short(start))
+        })
+    };
+    SOMETIMES.iter().any(|(known, starts)| {
+        // x86_64-linux-gnu-gcc-12 is a gcc.
+        let mut parts = name.split(|byte| *byte == b'-');
+        parts.any(|part| part == known.as_bytes()) && begins(starts)
+    })
 }
 
 /// Returns lines that say what the program makes of its words, where that is more than it seems.
@@ -217,7 +330,7 @@ fn describe_as(name: &[u8], arguments: &[OsString], cwd: &Path, runs: bool) -> O
     {
         return Some(format!("{shown}: {how}"));
     }
-    if runs && (is_one_of(&RUNNERS, name) || is_loader(name)) {
+    if runs && self::runs(name, arguments) {
         return Some(another(name, arguments));
     }
     None
@@ -315,10 +428,10 @@ mod tests {
         let words: Vec<_> = words.iter().map(OsString::from).collect();
         Invocation {
             inner: inner(&words, Path::new(program)),
+            pieces: pieces(&words, Path::new(program)),
             words,
             program: PathBuf::from(program),
-            digest: None,
-            directory: None,
+            ..Invocation::default()
         }
     }
 
@@ -343,6 +456,39 @@ mod tests {
             "/lib64/ld-linux-x86-64.so.2",
         );
         assert_eq!(loader.inner, [1]);
+    }
+
+    #[test]
+    fn v_d23_words_with_blanks_are_cut() {
+        let names = |words: &[&str], program: &str| -> Vec<String> {
+            let invocation = invocation(words, program);
+            let cut = invocation.commands().filter(|spoken| spoken.is_cut);
+            cut.map(|spoken| spoken.name.to_str().unwrap().to_owned())
+                .collect()
+        };
+        for words in [
+            &["env", "-S", "curl x"][..],
+            &["env", "-Scurl x"],
+            &["env", "-iScurl"],
+            &["env", "--split-string=curl x"],
+            &["env", "-S", "'curl' x"],
+            &["env", "-S", "A=b\tcurl\tx"],
+            &["env", "sh -c \"true;curl x\""],
+        ] {
+            assert!(
+                names(words, "/usr/bin/env").contains(&"curl".to_owned()),
+                "{words:?}"
+            );
+        }
+        assert!(names(&["env", "curl", "x"], "/usr/bin/env").is_empty());
+        assert!(names(&["ls", "curl x"], "/usr/bin/ls").is_empty());
+        let wrapped = ["gcc", "-wrapper", "curl,x", "a.c"];
+        let gcc = "/usr/bin/x86_64-linux-gnu-gcc-12";
+        assert!(names(&wrapped, gcc).contains(&"curl".to_owned()));
+        assert!(invocation(&["gcc", "-o", "id"], gcc).inner.is_empty());
+        let ip = |words: &[&str]| invocation(words, "/usr/sbin/ip").inner.len();
+        assert_eq!(ip(&["ip", "netns", "e", "x", "curl"]), 4);
+        assert_eq!(ip(&["ip", "link", "show", "eth0"]), 0);
     }
 
     #[test]

@@ -1,70 +1,124 @@
 //! Aliases of git (git's alias.c and git.c, `handle_alias`).
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
 use super::commands;
 use super::globals;
 use super::pin::word;
 
 /// More aliases than anybody chains; git stops at the first that comes twice.
-const MOST_ALIASES: usize = 32;
+const MOST_ALIASES: usize = 64;
+
+/// What `git config` is asked for: every alias, and whether git runs what it thinks was meant.
+pub(crate) const WANTED: &str = r"^(alias\.|help\.autocorrect$)";
+
+/// The aliases that hold, by name in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Aliases {
+    texts: BTreeMap<Vec<u8>, Vec<u8>>,
+    corrects: bool,
+}
+
+impl Aliases {
+    /// Reads what `git config --null --get-regexp` says of [`WANTED`]; later ones are stronger. git
+    /// compares names without case (alias.c), and since 2.54 `alias.NAME.command` is one too.
+    pub(crate) fn parse(listed: &[u8]) -> Self {
+        let mut aliases = Self::default();
+        for entry in listed.split(|byte| *byte == 0) {
+            let end = entry.iter().position(|byte| *byte == b'\n');
+            let (key, value) = match end.and_then(|end| entry.split_at_checked(end)) {
+                Some((key, value)) => (key, value.get(1..).unwrap_or_default()),
+                None => (entry, b"".as_slice()),
+            };
+            let key = key.to_ascii_lowercase();
+            if key == b"help.autocorrect" {
+                let off: [&[u8]; 6] = [b"0", b"never", b"false", b"off", b"no", b"show"];
+                aliases.corrects = !off.iter().any(|word| value.eq_ignore_ascii_case(word));
+            } else if let Some(name) = key.strip_prefix(b"alias.".as_slice()) {
+                if let Some(name) = name.strip_suffix(b".command".as_slice()) {
+                    aliases.texts.insert(name.to_vec(), value.to_vec());
+                }
+                aliases.texts.insert(name.to_vec(), value.to_vec());
+            }
+        }
+        aliases
+    }
+
+    /// Says whether git runs another command in the place of one that it does not know.
+    pub(crate) const fn corrects(&self) -> bool {
+        self.corrects
+    }
+
+    pub(crate) fn get(&self, name: &OsStr) -> Option<&[u8]> {
+        let name = name.as_bytes().to_ascii_lowercase();
+        self.texts.get(&name).map(Vec::as_slice)
+    }
+}
 
 /// What a subcommand that git does not know by itself comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expansion {
     /// The words after `git` of a push.
     Push(Vec<OsString>),
-    /// Anything else, or nothing that pvm can tell.
+    /// Something else, by way of an alias.
     Other,
-    /// A shell command that names a push.
+    /// No alias.
+    Unknown,
+    /// What cannot be told and may push: a shell command, or too many aliases.
     Unclear(Vec<u8>),
 }
 
-/// Follows aliases until something else than an alias. `ask` returns what an alias says.
-pub(crate) fn expand<E>(
+/// Follows aliases until something else than an alias.
+pub(crate) fn expand(
     before: &[OsString],
     subcommand: &OsStr,
     rest: &[OsString],
-    mut ask: impl FnMut(&OsStr) -> Result<Option<Vec<u8>>, E>,
-) -> Result<Expansion, E> {
+    aliases: &Aliases,
+) -> Expansion {
     let mut before = before.to_vec();
     let mut subcommand = subcommand.to_owned();
     let mut rest = rest.to_vec();
-    for _ in 0..MOST_ALIASES {
+    for followed in 0..MOST_ALIASES {
         if subcommand == "push" {
             before.push(subcommand);
             before.extend(rest);
-            return Ok(Expansion::Push(before));
+            return Expansion::Push(before);
         }
         if commands::is_builtin(&subcommand) {
-            return Ok(Expansion::Other);
+            return Expansion::Other;
         }
-        let Some(text) = ask(&subcommand)? else {
-            return Ok(Expansion::Other);
+        let Some(text) = aliases.get(&subcommand) else {
+            return if followed == 0 {
+                Expansion::Unknown
+            } else {
+                Expansion::Other
+            };
         };
         if let Some(shell) = text.strip_prefix(b"!") {
-            return Ok(if names_a_push(shell) {
+            return if names_a_push(shell) {
                 Expansion::Unclear(shell.to_vec())
             } else {
                 Expansion::Other
-            });
+            };
         }
         // git dies of an alias that it cannot split, and of options that it does not know.
-        let Some(mut words) = split(&text) else {
-            return Ok(Expansion::Other);
+        let Some(mut words) = split(text) else {
+            return Expansion::Other;
         };
         words.extend(rest);
         let Ok(read) = globals::parse(&words) else {
-            return Ok(unreadable(&words, &text));
+            return unreadable(&words, text);
         };
         let Some(next) = read.subcommand else {
-            return Ok(Expansion::Other);
+            return Expansion::Other;
         };
         before.extend_from_slice(read.words);
         rest = read.rest.to_vec();
         next.clone_into(&mut subcommand);
     }
-    Ok(Expansion::Other)
+    Expansion::Unclear(subcommand.as_bytes().to_vec())
 }
 
 fn unreadable(words: &[OsString], text: &[u8]) -> Expansion {
@@ -114,19 +168,27 @@ fn split(text: &[u8]) -> Option<Vec<OsString>> {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use super::*;
 
-    fn expanded(aliases: &[(&str, &str)], command: &[&str]) -> Expansion {
+    fn aliases(list: &[(&str, &str)]) -> Aliases {
+        let entries = list.iter().map(|(key, value)| format!("{key}\n{value}\0"));
+        Aliases::parse(entries.collect::<String>().as_bytes())
+    }
+
+    fn expanded(list: &[(&str, &str)], command: &[&str]) -> Expansion {
         let words: Vec<OsString> = command.iter().map(OsString::from).collect();
         let read = globals::parse(&words).unwrap();
-        let ask = |name: &OsStr| -> Result<Option<Vec<u8>>, Infallible> {
-            let found = aliases.iter().find(|(alias, _)| name == *alias);
-            Ok(found.map(|(_, text)| text.as_bytes().to_vec()))
-        };
-        let Ok(expansion) = expand(read.words, read.subcommand.unwrap(), read.rest, ask);
-        expansion
+        let named: Vec<(String, &str)> = list
+            .iter()
+            .map(|(name, text)| (format!("alias.{name}"), *text))
+            .collect();
+        let named: Vec<(&str, &str)> = named.iter().map(|(n, t)| (n.as_str(), *t)).collect();
+        expand(
+            read.words,
+            read.subcommand.unwrap(),
+            read.rest,
+            &aliases(&named),
+        )
     }
 
     fn push(words: &[&str]) -> Expansion {
@@ -159,10 +221,44 @@ mod tests {
 
     #[test]
     fn aliases_in_a_circle_end() {
+        let circle = expanded(&[("a", "b"), ("b", "a")], &["a"]);
+        assert!(matches!(circle, Expansion::Unclear(_)));
+    }
+
+    #[test]
+    fn git_24_a_long_chain_is_not_taken_for_something_harmless() {
+        let names: Vec<(String, String)> = (0..100)
+            .map(|n| (format!("a{n}"), format!("a{}", n + 1)))
+            .collect();
+        let list: Vec<(&str, &str)> = names
+            .iter()
+            .map(|(a, b)| (a.as_str(), b.as_str()))
+            .collect();
+        assert!(matches!(expanded(&list, &["a0"]), Expansion::Unclear(_)));
+        assert_eq!(expanded(&list, &["x"]), Expansion::Unknown);
+    }
+
+    #[test]
+    fn git_24_names_are_compared_without_case_and_the_newer_spelling_counts() {
         assert_eq!(
-            expanded(&[("a", "b"), ("b", "a")], &["a"]),
-            Expansion::Other
+            expanded(&[("P.q", "push -f")], &["p.Q"]),
+            push(&["push", "-f"])
         );
+        assert_eq!(expanded(&[("p.command", "push")], &["P"]), push(&["push"]));
+    }
+
+    #[test]
+    fn git_24_a_correction_is_one_unless_it_is_switched_off() {
+        for (value, corrects) in [
+            ("0", false),
+            ("never", false),
+            ("1", true),
+            ("immediate", true),
+        ] {
+            let read = aliases(&[("help.autocorrect", value)]);
+            assert_eq!(read.corrects(), corrects, "{value}");
+        }
+        assert!(!aliases(&[]).corrects());
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(crate) enum KeepError {
     TooMany(usize),
     #[error("the remote has {0}, which git could take for what is pushed to")]
     Elsewhere(String),
+    #[error("{0} stands for another ref on the remote")]
+    Symbolic(String),
     #[error("{0} was not kept: it changed meanwhile")]
     NotKept(String),
 }
@@ -189,34 +191,34 @@ fn overwritten(
     place: impl Fn() -> String,
 ) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, KeepError> {
     let listed = git
-        .run(&["ls-remote", "--quiet", "--", url], &[], b"")?
+        .run(&["ls-remote", "--quiet", "--symref", "--", url], &[], b"")?
         .map_err(|status| KeepError::Failed {
             what: "ls-remote",
             place: place(),
             status,
         })?;
-    let mut refs = BTreeMap::new();
-    let mut nested = None;
+    let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let reached = |name: &[u8]| push.updates.iter().any(|update| update.reaches(name));
     let destinations = || push.updates.iter().filter_map(Update::destination);
+    let mut refs = BTreeMap::new();
     for line in listed
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
     {
-        let (oid, name) = two_words(line, b'\t').ok_or(KeepError::Strange("ls-remote"))?;
+        let (value, name) = two_words(line, b'\t').ok_or(KeepError::Strange("ls-remote"))?;
+        // What is pushed to it would change the ref that it stands for.
+        if value.starts_with(b"ref: ") && reached(name) {
+            return Err(KeepError::Symbolic(text(name)));
+        }
         if destinations().any(|dst| is_below(name, dst.as_bytes())) {
-            nested = Some(name);
+            return Err(KeepError::Elsewhere(text(name)));
         }
         // The values that tags point to are listed as well; they are no refs.
-        if push.updates.iter().any(|update| update.reaches(name)) && !name.ends_with(b"^{}") {
-            refs.insert(name.to_vec(), oid.to_vec());
+        if reached(name) && !name.ends_with(b"^{}") {
+            refs.insert(name.to_vec(), value.to_vec());
         }
     }
-    match nested {
-        Some(name) => Err(KeepError::Elsewhere(
-            String::from_utf8_lossy(name).into_owned(),
-        )),
-        None => Ok(refs),
-    }
+    Ok(refs)
 }
 
 /// Says whether git takes `wanted` for an abbreviation of `name` (refs.c, refname_match).

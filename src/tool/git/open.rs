@@ -21,7 +21,7 @@ pub(crate) struct Opened {
     pub(crate) globals: Vec<OsString>,
     /// Variables that belong to those words.
     pub(crate) variables: Vec<(String, Vec<u8>)>,
-    /// What `--config-env` took from the environment, which git does not see.
+    /// What `-c` and `--config-env` set, in order.
     pub(crate) settings: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -113,8 +113,8 @@ impl Words {
                 "--work-tree"
             }
             Setting::Config => {
-                self.layers.push(Layer::of_word(value.as_bytes()));
-                "-c"
+                self.take_setting(value.as_bytes());
+                return Ok(());
             }
             Setting::AttrSource => "--attr-source",
             Setting::ConfigEnv => return self.take_variable(value.as_bytes()),
@@ -126,6 +126,18 @@ impl Words {
         self.kept.push(OsString::from(word));
         self.kept.push(value.to_owned());
         Ok(())
+    }
+
+    /// Takes `KEY=VALUE`, or `KEY`, which is true. git would read it after everything else, the
+    /// pinned settings too, so it goes with those and before them.
+    fn take_setting(&mut self, word: &[u8]) {
+        self.layers.push(Layer::of_word(word));
+        let sign = word.iter().position(|byte| *byte == b'=');
+        let (key, value) = match sign.and_then(|at| word.split_at_checked(at)) {
+            Some((key, value)) => (key, value.get(1..).unwrap_or_default()),
+            None => (word, b"true".as_slice()),
+        };
+        self.settings.push((key.to_vec(), value.to_vec()));
     }
 
     /// Takes `KEY=VARIABLE`, where the last `=` ends the key (git's config.c,

@@ -18,6 +18,15 @@ const OWN_PARENTS: [(&str, &[u8]); 2] = [
     ("GIT_GRAFT_FILE", b"/dev/null/none"),
 ];
 
+/// What is set after everything else. A commit-graph file and, before git 2.41, a setting that brings
+/// refs/replace back would lie about parents (GIT-55); an empty push option empties the list, and
+/// those that count are on the command line.
+const LAST: [(&[u8], &[u8]); 3] = [
+    (b"core.commitGraph", b"false"),
+    (b"core.useReplaceRefs", b"false"),
+    (b"push.pushOption", b""),
+];
+
 /// The random names of one run.
 #[derive(Clone, Debug)]
 pub(crate) struct Pin {
@@ -39,8 +48,6 @@ impl Pin {
             urls: Vec::new(),
             settings: more.to_vec(),
         };
-        pin.settings
-            .push((b"core.commitGraph".to_vec(), b"false".to_vec()));
         let remote = pin.remote.clone();
         let key = |name: &[u8]| [b"remote.", remote.as_bytes(), b".", name].concat();
         pin.settings.push((key(b"url"), push.fetch_url.clone()));
@@ -55,7 +62,18 @@ impl Pin {
         for (name, value) in &push.carried {
             pin.settings.push((key(name), value.clone()));
         }
+        let last = LAST
+            .iter()
+            .map(|(key, value)| (key.to_vec(), value.to_vec()));
+        pin.settings.extend(last);
         Ok(pin)
+    }
+
+    /// Keeps git from running hooks, for commands of pvm's own: they would see these names.
+    pub(crate) fn without_hooks(mut self) -> Self {
+        self.settings
+            .push((b"core.hooksPath".to_vec(), b"/dev/null".to_vec()));
+        self
     }
 
     /// Returns the name that the push is given.

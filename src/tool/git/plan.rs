@@ -4,10 +4,10 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::config::{BadValue, ConfigError};
 use super::open::Opened;
-use super::options::{BadWords, PushWords, RecurseSubmodules};
+use super::options::{BadWords, PushWords, RecurseSubmodules, Signed};
 use super::push::{Destination, Push, Update, Upstream};
 use super::refs::{HEADS, RefError, Refs, TAGS};
-use super::refspec::{Kind, Refspec};
+use super::refspec::{self, Kind, Refspec};
 use super::remote::default::NoDefault;
 use super::remote::{PushRemote, RemoteError};
 use super::repository::RepositoryError;
@@ -17,6 +17,8 @@ use crate::model::repository::{InvalidRef, InvalidRepository, RefName, Repositor
 use crate::sys::random::RandomError;
 
 const RECEIVE_PACK: &[u8] = b"git-receive-pack";
+/// A ref of those that pvm keeps for itself, and that no pattern pushes.
+const BACKUPS: &[u8] = b"refs/pvm/backup/x";
 
 /// Why a push is refused before any rule or grant is looked at.
 #[derive(Debug, thiserror::Error)]
@@ -35,16 +37,18 @@ pub(crate) enum Refused {
     Ref(#[from] RefError),
     #[error(transparent)]
     Remote(#[from] RemoteError),
-    #[error(transparent)]
-    NoDefault(#[from] NoDefault),
+    #[error("{reason}")]
+    NoDefault { remote: Vec<u8>, reason: NoDefault },
     #[error("'{url}' cannot be pushed to: {reason}")]
     Url { url: String, reason: BadUrl },
-    #[error("{0}")]
-    NoRepository(#[from] NoRepository),
+    #[error("'{url}': {reason}")]
+    NoRepository { url: String, reason: NoRepository },
     #[error("the path of the repository cannot be a scope: {0}")]
     Scope(#[from] InvalidRepository),
     #[error("'{0}' is not a refspec that git takes")]
     Refspec(String),
+    #[error("there is no branch or tag '{0}' here, and no destination for anything else")]
+    NoSource(String),
     #[error("it is not clear which ref '{0}' is")]
     Destination(String),
     #[error("'{word}' cannot be a ref: {reason}")]
@@ -53,6 +57,8 @@ pub(crate) enum Refused {
     Submodules(&'static str),
     #[error("'--force' makes git ignore what '--force-with-lease' expects")]
     ForceAndLease,
+    #[error("'{0}' is not git-receive-pack, and could do anything")]
+    ReceivePack(String),
     #[error("the remote is a mirror, and git takes no refspecs for it")]
     Mirror,
     #[error("'-u' with {0} does not say which branches")]
@@ -93,18 +99,17 @@ pub(crate) fn plan(words: &PushWords, opened: &Opened) -> Result<Push, Refused> 
         }
         updates.push(update);
     }
+    let takes_backups = |update: &Update| match update {
+        Update::Pattern { src, .. } => refspec::substitute(src, BACKUPS, b"*").is_some(),
+        _ => false,
+    };
+    if updates.iter().any(takes_backups) {
+        updates.push(Update::Except(b"refs/pvm/*".to_vec()));
+    }
     let updates_all = updates.iter().any(Update::is_all_branches);
-    let receive_pack = words
-        .receive_pack
-        .as_deref()
-        .map(|word| OsStrExt::as_bytes(word).to_vec())
-        .or_else(|| remote.receive_pack.clone())
-        .unwrap_or_else(|| RECEIVE_PACK.to_vec());
+    check_receive_pack(words, &remote)?;
     let prune = words.prune || mirror;
-    let force = prune
-        || !words.leases.is_empty()
-        || receive_pack != RECEIVE_PACK
-        || updates.iter().any(Update::is_forced);
+    let force = prune || !words.leases.is_empty() || updates.iter().any(Update::is_forced);
     let follow_tags = match words.follow_tags {
         Some(said) => said,
         None => config.bool(b"push", None, b"followtags")?.unwrap_or(false),
@@ -117,7 +122,8 @@ pub(crate) fn plan(words: &PushWords, opened: &Opened) -> Result<Push, Refused> 
         prune,
         follow_tags: follow_tags && !mirror,
         submodules: planner.submodules()?,
-        receive_pack,
+        server_options: planner.push_options()?,
+        signed: planner.signed()?,
         upstream_of_all: set_upstream && updates_all,
         upstreams,
         fetch_url: remote.fetch_url.clone(),
@@ -135,6 +141,14 @@ fn check_words(words: &PushWords) -> Result<(), Refused> {
         return Err(Refused::ForceAndLease);
     }
     Ok(())
+}
+
+fn check_receive_pack(words: &PushWords, remote: &PushRemote) -> Result<(), Refused> {
+    let said = words.receive_pack.as_deref().map(OsStrExt::as_bytes);
+    match said.or(remote.receive_pack.as_deref()) {
+        Some(program) if program != RECEIVE_PACK => Err(Refused::ReceivePack(text(program))),
+        _ => Ok(()),
+    }
 }
 
 struct Planner<'a> {
@@ -161,13 +175,8 @@ impl Planner<'_> {
             if said || words.all || !self.remote.push.is_empty() {
                 return Err(Refused::Mirror);
             }
-            // Everything, less what pvm keeps for itself.
-            let all = [b"+refs/*:refs/*".as_slice(), b"^refs/pvm/*"];
-            let specs = all
-                .into_iter()
-                .map(|spec| self.spec(spec))
-                .collect::<Result<_, _>>()?;
-            return Ok((specs, true, words.set_upstream));
+            let all = self.spec(b"+refs/*:refs/*")?;
+            return Ok((vec![all], true, words.set_upstream));
         }
         if words.all {
             let heads = self.spec(b"refs/heads/*:refs/heads/*")?;
@@ -178,7 +187,11 @@ impl Planner<'_> {
         }
         let default = self
             .remote
-            .default_refspecs(&self.opened.config, &self.opened.head)?;
+            .default_refspecs(&self.opened.config, &self.opened.head)
+            .map_err(|reason| Refused::NoDefault {
+                remote: self.remote_name(),
+                reason,
+            })?;
         let specs = default
             .refspecs
             .into_iter()
@@ -266,7 +279,7 @@ impl Planner<'_> {
                     completed(dst, namespace)?
                 } else {
                     let own = source.own_destination();
-                    ref_name(own.ok_or_else(|| Refused::Destination(text(src)))?)?
+                    ref_name(own.ok_or_else(|| Refused::NoSource(text(src)))?)?
                 };
                 Update::Single {
                     src: source.pinned().to_vec(),
@@ -305,7 +318,11 @@ impl Planner<'_> {
                     url: raw,
                 },
                 PushUrl::Local { path } => {
-                    let path = local::repository(&path)?;
+                    let path =
+                        local::repository(&path).map_err(|reason| Refused::NoRepository {
+                            url: text(&url::redacted(raw)),
+                            reason,
+                        })?;
                     let path = OsStrExt::as_bytes(path.as_os_str()).to_vec();
                     Destination {
                         repository: RepositoryScope::new_local(&path, None)?,
@@ -315,6 +332,46 @@ impl Planner<'_> {
             })
         };
         self.remote.urls.iter().map(destination).collect()
+    }
+
+    /// Returns what goes to the server besides: from the configuration only where the command line
+    /// has none (builtin/push.c).
+    fn push_options(&self) -> Result<Vec<Vec<u8>>, Refused> {
+        if !self.words.push_options.is_empty() {
+            let said = self.words.push_options.iter();
+            return Ok(said.map(|option| option.as_bytes().to_vec()).collect());
+        }
+        let mut options = Vec::new();
+        for option in self.opened.config.strings(b"push", None, b"pushoption") {
+            match option? {
+                b"" => options.clear(),
+                option => options.push(option.to_vec()),
+            }
+        }
+        Ok(options)
+    }
+
+    fn signed(&self) -> Result<Signed, Refused> {
+        if let Some(said) = self.words.signed {
+            return Ok(said);
+        }
+        let config = &self.opened.config;
+        let Some(value) = config.last(b"push", None, b"gpgsign") else {
+            return Ok(Signed::Never);
+        };
+        if value
+            .text
+            .is_some_and(|text| text.eq_ignore_ascii_case(b"if-asked"))
+        {
+            return Ok(Signed::IfAsked);
+        }
+        Ok(
+            if config.bool(b"push", None, b"gpgsign")?.unwrap_or(false) {
+                Signed::Always
+            } else {
+                Signed::Never
+            },
+        )
     }
 
     /// What would push submodules only looks whether they were pushed.

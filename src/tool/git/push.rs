@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::options::RecurseSubmodules;
+use super::options::{RecurseSubmodules, Signed};
 use super::refspec;
 use crate::model::repository::{RefName, RepositoryScope};
 
@@ -125,8 +125,9 @@ pub(crate) struct Push {
     pub(crate) follow_tags: bool,
     /// `No` or `Check`.
     pub(crate) submodules: RecurseSubmodules,
-    /// What is run on the other side.
-    pub(crate) receive_pack: Vec<u8>,
+    /// What goes to the server besides.
+    pub(crate) server_options: Vec<Vec<u8>>,
+    pub(crate) signed: Signed,
     pub(crate) upstreams: Vec<Upstream>,
     /// Whether every local branch gets an upstream of its name.
     pub(crate) upstream_of_all: bool,

@@ -7,16 +7,16 @@ mod canonical;
 pub(crate) mod local;
 #[cfg(test)]
 mod real;
-mod redact;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::model::repository::{InvalidRepository, RepositoryScope};
+use crate::text::redact::find;
 use crate::tool::argv::spell;
 
-pub(crate) use redact::redacted;
+pub(crate) use crate::text::redact::redacted;
 
 /// Why a URL is not pushed to.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -189,12 +189,6 @@ fn taken_apart(raw: &[u8]) -> Result<Apart, BadUrl> {
 /// The characters of a scheme (url.c, `is_urlschemechar`); a digit may be the first.
 fn is_scheme_character(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes
-        .windows(wanted.len())
-        .position(|window| window == wanted)
 }
 
 /// No colon, or a slash before it (url.c, `url_is_local_not_ssh`).
@@ -412,7 +406,7 @@ mod tests {
             ("[h:1]:2/a:b", "h:1/2/a:b"),
             ("https://h/A", "h/A"),
             ("https://h/a.gi", "h/a.gi"),
-            ("https://h./a", "h./a"),
+            ("https://h./a", "h/a"),
             ("h:a%20b", "h/a%2520b"),
             ("ssh://h/a%20b", "h/a b"),
             ("ssh://h/a%23b", "h/a%23b"),

@@ -51,22 +51,19 @@ fn options(asked: &PushWords, push: &Push) -> Vec<OsString> {
     say(asked.family == Some(Family::Ipv6), "--ipv6");
     say(asked.if_includes == Some(true), "--force-if-includes");
     say(asked.if_includes == Some(false), "--no-force-if-includes");
-    say(asked.signed == Some(Signed::Always), "--signed");
-    say(asked.signed == Some(Signed::IfAsked), "--signed=if-asked");
-    say(asked.signed == Some(Signed::Never), "--no-signed");
+    say(push.signed == Signed::Always, "--signed");
+    say(push.signed == Signed::IfAsked, "--signed=if-asked");
+    say(push.signed == Signed::Never, "--no-signed");
     say(push.prune, "--prune");
     say(push.follow_tags, "--follow-tags");
     say(!push.follow_tags, "--no-follow-tags");
     let check = push.submodules == RecurseSubmodules::Check;
     say(check, "--recurse-submodules=check");
     say(!check, "--recurse-submodules=no");
-    for option in &asked.push_options {
-        words.push(with_value("--push-option=", option.clone()));
+    for option in &push.server_options {
+        words.push(with_value("--push-option=", word(option.clone())));
     }
-    words.push(with_value(
-        "--receive-pack=",
-        word(push.receive_pack.clone()),
-    ));
+    words.push(OsString::from("--receive-pack=git-receive-pack"));
     words
 }
 

@@ -6,7 +6,11 @@ use super::{BadUrl, Place, Scheme};
 use crate::model::repository::RepositoryScope;
 
 pub(super) fn repository(place: &Place) -> Result<RepositoryScope, BadUrl> {
-    let (host, port) = split_port(&place.host, place.scheme)?;
+    let (mut host, port) = split_port(&place.host, place.scheme)?;
+    // The root of the name system, written out.
+    if host.ends_with('.') {
+        host.pop();
+    }
     let port = port.filter(|port| *port != place.scheme.port());
     let path = canonical_path(&in_home(place)?)?;
     Ok(RepositoryScope::new_remote(&host, port, &path, None)?)

@@ -20,6 +20,8 @@ const PATH_MAX: usize = 4096;
 pub(crate) enum NoRepository {
     #[error("no git repository is there")]
     Missing,
+    #[error("it holds another repository, which git would open instead")]
+    Nested,
     #[error("it is a file and does not name a git directory")]
     NotAGitfile,
     #[error("its '{0}' is not of the kind that git writes")]
@@ -31,7 +33,19 @@ pub(crate) enum NoRepository {
 /// Returns the directory with the refs of the repository that `git-receive-pack` would open for
 /// `path`, as a canonical path: links, gitfiles and work trees that share it are followed, so one
 /// repository has one name.
+///
+/// git is given that path and looks once more, so it has to stand for itself: a work tree that
+/// looks like a git directory too would lead to what is below it.
 pub(crate) fn repository(path: &Path) -> Result<PathBuf, NoRepository> {
+    let found = enter(path)?;
+    if enter(&found)? == found {
+        Ok(found)
+    } else {
+        Err(NoRepository::Nested)
+    }
+}
+
+fn enter(path: &Path) -> Result<PathBuf, NoRepository> {
     let bytes = path.as_os_str().as_bytes();
     let end = bytes.iter().rposition(|byte| *byte != b'/');
     let trimmed = bytes.get(..=end.unwrap_or(0)).unwrap_or(bytes);

@@ -1,4 +1,4 @@
-use super::find;
+//! Secrets in words of command lines.
 
 const REDACTED: &[u8] = b"<redacted>";
 
@@ -92,6 +92,13 @@ fn scp_password(word: &[u8]) -> Option<(&[u8], &[u8])> {
     let (_, host) = after.split_at_checked(at)?;
     let is_address = host.starts_with(b"@") && host.contains(&b':');
     is_address.then_some((before, host))
+}
+
+/// Returns where `wanted` begins.
+pub(crate) fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
 }
 
 #[cfg(test)]
