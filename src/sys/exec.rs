@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use nix::errno::Errno;
 use nix::unistd::execve;
 
+use super::process;
+
 /// Returns the words as C strings, or nothing when one holds a NUL byte.
 pub(crate) fn c_words(words: &[OsString]) -> Option<Vec<CString>> {
     words
@@ -68,10 +70,13 @@ fn run(command: &mut Command, input: &[u8]) -> std::io::Result<Result<Vec<u8>, i
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
+    // The child is started, and has the disposition that it is to have.
+    let pipe = process::ignore_broken_pipes()?;
     if let Some(mut stdin) = child.stdin.take() {
         // One that ends without reading says more by its status.
         let _unread = stdin.write_all(input);
     }
+    pipe.restore()?;
     let output = child.wait_with_output()?;
     Ok(if output.status.success() {
         Ok(output.stdout)

@@ -193,14 +193,13 @@ impl Searcher {
             .filter(|entry| entry.is_absolute())
             .collect();
         let joined = std::env::join_paths(absolute).unwrap_or_default();
-        let hits: Vec<PathBuf> = if joined.is_empty() {
-            Vec::new()
+        // Looked at one by one: mostly the first is the one that counts.
+        let hits = if joined.is_empty() {
+            None
         } else {
-            which::which_in_all(name, Some(joined), "/")
-                .map(Iterator::collect)
-                .unwrap_or_default()
+            which::which_in_all(name, Some(joined), "/").ok()
         };
-        hits.into_iter().filter(|hit| !self.is_own(hit))
+        hits.into_iter().flatten().filter(|hit| !self.is_own(hit))
     }
 
     /// Says whether a program is pvm itself, under whatever name.

@@ -46,29 +46,19 @@ fn guard(argv: &[OsString]) -> Result<ExitStatus, Stopped> {
     if subcommand == "push" {
         return Ok(git_push::run_as_git(argv, &read));
     }
-    let in_each = subcommand == "for-each-repo";
-    if commands::is_builtin(subcommand) && !in_each {
+    // git has this one built in, and runs others by it.
+    if commands::is_builtin(subcommand) && subcommand != "for-each-repo" {
         return pass_on(argv);
     }
     let aliases =
         aliases(&program(argv)?, read.words).map_err(|failure| recorded(argv, failure))?;
-    if in_each {
-        let may_push = |word: &OsString| word == "push" || aliases.get(word).is_some();
-        return if read.rest.iter().any(may_push) {
-            let failure = denied("'git for-each-repo' would push")
-                .hint("push in each of them:  git -C DIRECTORY push");
-            Err(recorded(argv, failure))
-        } else {
-            pass_on(argv)
-        };
-    }
     match alias::expand(read.words, subcommand, read.rest, &aliases) {
         Expansion::Push(words) => {
             let read = globals::parse(&words).map_err(|error| Failure::usage(error.to_string()))?;
             Ok(git_push::run_as_git(argv, &read))
         }
         Expansion::Unclear(text) => {
-            let what = format!("the alias '{}' may push", shown(subcommand.as_bytes()));
+            let what = format!("'git {}' may push", shown(subcommand.as_bytes()));
             let failure = denied(&what).hint(format!(
                 "run what it says yourself:  {}",
                 shown(&url::redacted(&text))

@@ -158,6 +158,8 @@ impl Draft<'_> {
         let environment = environment(self.run, self.opened, &pin);
         let git = self.git(&environment);
         let kept = keep::keep(&git, &self.push, &pin, &id).map_err(|error| unkept(&error))?;
+        kept.check_leases(&git, &self.push, &self.asked.leases)
+            .map_err(|error| unkept(&error))?;
         if self.push.prune {
             let orphans = kept.orphans(&git, &self.push);
             let orphans = orphans.map_err(|error| unkept(&error))?;

@@ -95,7 +95,7 @@ fn v_d9_a_deny_beats_a_grant() {
 }
 
 /// Every way to write or reach one program, for `/usr/bin/id`.
-const WAYS: [&[&str]; 13] = [
+const WAYS: [&[&str]; 14] = [
     &["id"],
     &["/usr/bin/id"],
     &["/usr/bin/./id"],
@@ -108,6 +108,7 @@ const WAYS: [&[&str]; 13] = [
     &["env", "PATH=.", "mine"],
     &["env", "-S", "id -u"],
     &["env", "-Sid"],
+    &["env", "-S", "${NOTHING}id"],
     &["flock", "lock", "-c", "id -u"],
 ];
 

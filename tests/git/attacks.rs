@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use super::applet::{guarded, installed};
 use super::parents::{forged_graph, pretending, replaced};
 use super::{Ground, overwrote, plain_git, plain_push};
-use crate::support::{B, C, Ran, git_says, refs};
+use crate::support::{B, C, D, Ran, git_says, refs};
 
 /// Asserts that plain git overwrites something with these words, and that `git` as pvm refuses them
 /// and leaves an entry.
@@ -80,6 +80,121 @@ fn git_24_no_command_of_gits_own_pushes_for_the_caller() {
         "main",
     ];
     git_overwrites_and_pvm_does_not(configuration, &words, None);
+}
+
+#[test]
+fn git_24_of_several_texts_of_an_alias_the_one_that_pushes_counts() {
+    // git reads aliases before it knows the branch and the work tree, and an older one does not
+    // know the newer spelling.
+    let newer = "[alias]\n\tp = push -f\n[alias \"p\"]\n\tcommand = status\n";
+    git_overwrites_and_pvm_does_not(newer, &["p", "origin", "main"], None);
+    let ground = installed();
+    for (number, lines) in ["[alias]\n\tp = status\n", "[help]\n\tautocorrect = 0\n"]
+        .into_iter()
+        .enumerate()
+    {
+        let configuration = "[alias]\n\tp = push -f\n[help]\n\tautocorrect = 1\n\
+             [includeIf \"onbranch:main\"]\n\tpath = {plot}/more\n";
+        let words = [
+            &["p", "origin", "main"] as &[&str],
+            &["pussh", "-f", "origin", "main"],
+        ][number];
+        let [control, plot] = ["control", "case"].map(|arm| {
+            let plot = ground.plot(&format!("{arm}{number}"), configuration);
+            fs::write(plot.path("more"), lines).unwrap();
+            plot
+        });
+        let before = control.remote_refs();
+        let ran = Ran::of(&mut plain_git(&control.tree(), words));
+        assert!(overwrote(&control, &before), "plain git overwrites: {ran}");
+        let ran = Ran::of(&mut guarded(&ground, &plot.tree(), words));
+        assert_ne!(ran.code, Some(0), "{ran}");
+        assert_eq!(plot.remote_refs(), before, "{ran}");
+    }
+}
+
+#[test]
+fn git_24_for_each_repo_runs_nothing_that_could_push() {
+    let each = ["for-each-repo", "--config=my.repo"];
+    let configuration = "[my]\n\trepo = {plot}/tree\n[alias]\n\tzz = push\n\
+         \tall = for-each-repo --config=my.repo push\n\teach = for-each-repo --config=my.repo\n";
+    for more in [
+        &["zz", "-f", "origin", "main"] as &[&str],
+        &["--", "-c", "alias.y=push", "y", "-f", "origin", "main"],
+    ] {
+        git_overwrites_and_pvm_does_not(configuration, &[&each, more].concat(), None);
+    }
+    for words in [
+        &["all", "-f", "origin", "main"] as &[&str],
+        &["each", "push", "-f", "origin", "main"],
+    ] {
+        git_overwrites_and_pvm_does_not(configuration, words, None);
+    }
+}
+
+#[test]
+fn git_24_a_shells_alias_is_refused_where_what_git_runs_is_not_its_own_word() {
+    let configuration = "[alias]\n\tx = !git\n\tp = push -f\n\tq = !git p\n\tc = !git -C .\n\
+         \ts = send-pack --force .. ../origin.git\n\tfine = !git --no-pager log -1\n";
+    for words in [
+        &["x", "push", "-f", "origin", "main"] as &[&str],
+        &["q", "origin", "main"],
+        &["c", "p", "origin", "main"],
+    ] {
+        git_overwrites_and_pvm_does_not(configuration, words, None);
+    }
+    let ground = installed();
+    let plot = ground.plot("fine", configuration);
+    Ran::of(&mut guarded(&ground, &plot.tree(), ["fine"])).exited(0);
+}
+
+/// Only the second version of the protocol tells which refs stand for others.
+#[test]
+fn p_d22_no_older_protocol_hides_what_a_ref_stands_for() {
+    let ground = installed();
+    for version in ["0", "1"] {
+        let setting = format!("protocol.version={version}");
+        let [control, plot] = ["control", "case"].map(|arm| {
+            let plot = ground.plot(&format!("{arm}{version}"), "");
+            let link = ["symbolic-ref", "refs/heads/sym", "refs/heads/main"];
+            git_says(&plot.origin(), link);
+            plot
+        });
+        let before = control.remote_refs();
+        let words = ["-c", &setting, "push", "-f", "origin", "main:sym"];
+        Ran::of(&mut plain_git(&control.tree(), words));
+        assert!(overwrote(&control, &before), "git follows it");
+        let origin = plot.origin().display().to_string();
+        ground.grant_force(&format!("{origin}#refs/heads/sym"));
+        let ran = Ran::of(&mut guarded(&ground, &plot.tree(), words));
+        assert_ne!(ran.code, Some(0), "{ran}");
+        assert_eq!(plot.remote_refs(), before, "{ran}");
+    }
+}
+
+/// The user's lease would let git overwrite what pvm was not shown, and has not kept.
+#[test]
+fn git_54_a_lease_for_a_ref_that_the_remote_hides_overwrites_nothing() {
+    let ground = Ground::new();
+    let lease = format!("--force-with-lease=main:{D}");
+    for words in [
+        [lease.as_str(), "origin", "main"],
+        ["--force-with-lease", "origin", "main"],
+    ] {
+        let [control, plot] = ["control", "case"].map(|arm| {
+            let plot = ground.plot(&format!("{arm}{}", words[0].len()), "");
+            let hide = ["config", "uploadpack.hideRefs", "refs/heads/main"];
+            git_says(&plot.origin(), hide);
+            plot
+        });
+        let before = control.remote_refs();
+        plain_push(&control, &words);
+        assert!(overwrote(&control, &before), "git overwrites it");
+        ground.grant_force(&plot.origin().display().to_string());
+        let ran = ground.push(&plot, words);
+        assert_ne!(ran.code, Some(0), "{ran}");
+        assert_eq!(plot.remote_refs(), before, "{ran}");
+    }
 }
 
 /// A program that a push runs may learn the names that stand for the remote, and must not be able to

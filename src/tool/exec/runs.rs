@@ -221,12 +221,13 @@ pub(crate) fn inner(words: &[OsString], program: &Path) -> Vec<usize> {
 }
 
 /// Returns the words behind the first, cut where a program that runs them may cut them: at blanks
-/// and at what a shell ends a command with, without quotes. Nothing where that changes nothing.
+/// and at what a shell ends a command with, without quotes and variables. Nothing where that changes nothing.
 pub(crate) fn pieces(words: &[OsString], program: &Path) -> Vec<OsString> {
     let arguments = words.get(1..).unwrap_or_default();
     let is_whole = |word: &OsString| {
         let word = word.as_bytes();
-        !word.starts_with(b"-") && !word.iter().any(|byte| is_cut(*byte) || is_quote(*byte))
+        let is_odd = |byte: &u8| is_cut(*byte) || is_quote(*byte) || *byte == b'$';
+        !word.starts_with(b"-") && !word.iter().any(is_odd)
     };
     if arguments.iter().all(is_whole) || !runs_words(words, program) {
         return Vec::new();
@@ -238,10 +239,30 @@ pub(crate) fn pieces(words: &[OsString], program: &Path) -> Vec<OsString> {
     });
     words
         .map(|piece| {
-            let plain = piece.iter().copied().filter(|byte| !is_quote(*byte));
-            OsString::from_vec(plain.collect())
+            let plain: Vec<u8> = piece
+                .iter()
+                .copied()
+                .filter(|byte| !is_quote(*byte))
+                .collect();
+            OsString::from_vec(without_variables(&plain))
         })
         .collect()
+}
+
+/// Leaves `${NAME}` out: few variables are handed on, so most stand for nothing.
+fn without_variables(piece: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(piece.len());
+    let mut left = piece;
+    while let Some(start) = left.windows(2).position(|pair| pair == b"${") {
+        let (before, after) = left.split_at_checked(start).unwrap_or((left, b""));
+        out.extend_from_slice(before);
+        let end = after.iter().position(|byte| *byte == b'}');
+        left = after
+            .get(end.unwrap_or(after.len()).saturating_add(1)..)
+            .unwrap_or_default();
+    }
+    out.extend_from_slice(left);
+    out
 }
 
 fn is_cut(byte: u8) -> bool {

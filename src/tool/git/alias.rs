@@ -14,15 +14,16 @@ const MOST_ALIASES: usize = 64;
 /// What `git config` is asked for: every alias, and whether git runs what it thinks was meant.
 pub(crate) const WANTED: &str = r"^(alias\.|help\.autocorrect$)";
 
-/// The aliases that hold, by name in lower case.
+/// Everything that an alias could be, by name in lower case. Which of several texts counts depends on
+/// the version of git, and on whether it reads them before it looks for the repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Aliases {
-    texts: BTreeMap<Vec<u8>, Vec<u8>>,
+    texts: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
     corrects: bool,
 }
 
 impl Aliases {
-    /// Reads what `git config --null --get-regexp` says of [`WANTED`]; later ones are stronger. git
+    /// Reads what `git config --null --get-regexp` says of [`WANTED`]. git
     /// compares names without case (alias.c), and since 2.54 `alias.NAME.command` is one too.
     pub(crate) fn parse(listed: &[u8]) -> Self {
         let mut aliases = Self::default();
@@ -35,12 +36,13 @@ impl Aliases {
             let key = key.to_ascii_lowercase();
             if key == b"help.autocorrect" {
                 let off: [&[u8]; 6] = [b"0", b"never", b"false", b"off", b"no", b"show"];
-                aliases.corrects = !off.iter().any(|word| value.eq_ignore_ascii_case(word));
+                aliases.corrects |= !off.iter().any(|word| value.eq_ignore_ascii_case(word));
             } else if let Some(name) = key.strip_prefix(b"alias.".as_slice()) {
-                if let Some(name) = name.strip_suffix(b".command".as_slice()) {
-                    aliases.texts.insert(name.to_vec(), value.to_vec());
+                let newer = name.strip_suffix(b".command".as_slice());
+                for name in newer.into_iter().chain([name]) {
+                    let texts = aliases.texts.entry(name.to_vec()).or_default();
+                    texts.push(value.to_vec());
                 }
-                aliases.texts.insert(name.to_vec(), value.to_vec());
             }
         }
         aliases
@@ -51,9 +53,9 @@ impl Aliases {
         self.corrects
     }
 
-    pub(crate) fn get(&self, name: &OsStr) -> Option<&[u8]> {
+    fn get(&self, name: &OsStr) -> &[Vec<u8>] {
         let name = name.as_bytes().to_ascii_lowercase();
-        self.texts.get(&name).map(Vec::as_slice)
+        self.texts.get(&name).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -70,55 +72,90 @@ pub(crate) enum Expansion {
     Unclear(Vec<u8>),
 }
 
-/// Follows aliases until something else than an alias.
+/// Follows aliases until something else than an alias. Where one could be several things, what may
+/// push is what counts.
 pub(crate) fn expand(
     before: &[OsString],
     subcommand: &OsStr,
     rest: &[OsString],
     aliases: &Aliases,
 ) -> Expansion {
-    let mut before = before.to_vec();
-    let mut subcommand = subcommand.to_owned();
-    let mut rest = rest.to_vec();
-    for followed in 0..MOST_ALIASES {
-        if subcommand == "push" {
-            before.push(subcommand);
-            before.extend(rest);
-            return Expansion::Push(before);
-        }
-        if commands::is_builtin(&subcommand) {
-            return Expansion::Other;
-        }
-        let Some(text) = aliases.get(&subcommand) else {
-            return if followed == 0 {
-                Expansion::Unknown
-            } else {
-                Expansion::Other
-            };
-        };
-        if let Some(shell) = text.strip_prefix(b"!") {
-            return if names_a_push(shell) {
-                Expansion::Unclear(shell.to_vec())
-            } else {
-                Expansion::Other
-            };
-        }
-        // git dies of an alias that it cannot split, and of options that it does not know.
-        let Some(mut words) = split(text) else {
-            return Expansion::Other;
-        };
-        words.extend(rest);
-        let Ok(read) = globals::parse(&words) else {
-            return unreadable(&words, text);
-        };
-        let Some(next) = read.subcommand else {
-            return Expansion::Other;
-        };
-        before.extend_from_slice(read.words);
-        rest = read.rest.to_vec();
-        next.clone_into(&mut subcommand);
+    follow(before, subcommand, rest, aliases, 0)
+}
+
+fn follow(
+    before: &[OsString],
+    subcommand: &OsStr,
+    rest: &[OsString],
+    aliases: &Aliases,
+    followed: usize,
+) -> Expansion {
+    let unclear = || Expansion::Unclear(subcommand.as_bytes().to_vec());
+    if subcommand == "push" {
+        let mut words = before.to_vec();
+        words.push(subcommand.to_owned());
+        words.extend_from_slice(rest);
+        return Expansion::Push(words);
     }
-    Expansion::Unclear(subcommand.as_bytes().to_vec())
+    if subcommand == "for-each-repo" {
+        return if runs_only_a_builtin(rest) {
+            Expansion::Other
+        } else {
+            unclear()
+        };
+    }
+    if followed > 0 && (subcommand == "send-pack" || subcommand == "http-push") {
+        return unclear();
+    }
+    if commands::is_builtin(subcommand) {
+        return Expansion::Other;
+    }
+    if followed == MOST_ALIASES {
+        return unclear();
+    }
+    let mut found: Vec<Expansion> = Vec::new();
+    for text in aliases.get(subcommand) {
+        let one = expand_one(before, text, rest, aliases, followed);
+        if !found.contains(&one) {
+            found.push(one);
+        }
+    }
+    match found.as_slice() {
+        [] if followed == 0 => Expansion::Unknown,
+        [] => Expansion::Other,
+        [only] => only.clone(),
+        several if several.iter().all(|one| *one == Expansion::Other) => Expansion::Other,
+        _ => unclear(),
+    }
+}
+
+fn expand_one(
+    before: &[OsString],
+    text: &[u8],
+    rest: &[OsString],
+    aliases: &Aliases,
+    followed: usize,
+) -> Expansion {
+    if let Some(shell) = text.strip_prefix(b"!") {
+        return if may_push(shell, rest) {
+            Expansion::Unclear(shell.to_vec())
+        } else {
+            Expansion::Other
+        };
+    }
+    // git dies of an alias that it cannot split, and of options that it does not know.
+    let Some(mut words) = split(text) else {
+        return Expansion::Other;
+    };
+    words.extend_from_slice(rest);
+    let Ok(read) = globals::parse(&words) else {
+        return unreadable(&words, text);
+    };
+    let Some(next) = read.subcommand else {
+        return Expansion::Other;
+    };
+    let before = [before, read.words].concat();
+    follow(&before, next, read.rest, aliases, followed + 1)
 }
 
 fn unreadable(words: &[OsString], text: &[u8]) -> Expansion {
@@ -127,6 +164,57 @@ fn unreadable(words: &[OsString], text: &[u8]) -> Expansion {
     } else {
         Expansion::Other
     }
+}
+
+/// Says whether `git for-each-repo` would run a command that is no push: one that git has built in,
+/// named without options before it.
+fn runs_only_a_builtin(rest: &[OsString]) -> bool {
+    let mut words = rest.iter();
+    while let Some(word) = words.next() {
+        match word.as_bytes() {
+            b"--config" => {
+                words.next();
+            }
+            b"--" => return words.next().is_some_and(|word| is_harmless(word)),
+            option if option.starts_with(b"-") => {}
+            _ => return is_harmless(word),
+        }
+    }
+    true
+}
+
+fn is_harmless(command: &OsStr) -> bool {
+    let pushes = ["for-each-repo", "send-pack", "http-push"];
+    commands::is_builtin(command) && !pushes.iter().any(|name| command == *name)
+}
+
+/// Says whether a line for a shell could push: it says so, the arguments behind it do, or it runs a
+/// git whose command is not a word of it.
+fn may_push(shell: &[u8], rest: &[OsString]) -> bool {
+    let pushes = |word: &OsString| {
+        ["push", "send-pack", "http-push"]
+            .iter()
+            .any(|name| word == name)
+    };
+    if names_a_push(shell) || rest.iter().any(pushes) {
+        return true;
+    }
+    let words: Vec<OsString> = shell
+        .split(|byte| byte.is_ascii_whitespace() || b";&|(){}\"'`".contains(byte))
+        .filter(|word| !word.is_empty())
+        .map(word)
+        .collect();
+    let is_git = |word: &OsString| {
+        let name = word.as_bytes().rsplit(|byte| *byte == b'/').next();
+        name == Some(b"git".as_slice())
+    };
+    let mut places = (0..words.len()).filter(|place| words.get(*place).is_some_and(is_git));
+    places.any(|place| {
+        let after = words.get(place + 1..).unwrap_or_default();
+        let after = [after, rest].concat();
+        let read = globals::parse(&after);
+        !read.is_ok_and(|read| read.subcommand.is_none_or(is_harmless))
+    })
 }
 
 fn names_a_push(shell: &[u8]) -> bool {

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::options::Lease;
@@ -35,6 +36,8 @@ pub(crate) enum KeepError {
     TooMany(usize),
     #[error("the remote has {0}, which git could take for what is pushed to")]
     Elsewhere(String),
+    #[error("{0} is not what '--force-with-lease' expects (stale info)")]
+    Stale(String),
     #[error("{0} stands for another ref on the remote")]
     Symbolic(String),
     #[error("{0} was not kept: it changed meanwhile")]
@@ -100,6 +103,40 @@ impl Kept {
             .collect()
     }
 
+    /// Checks that what the user's leases expect is what was kept: then they overwrite that and
+    /// nothing else, a ref that the remote does not show included.
+    pub(crate) fn check_leases(
+        &self,
+        git: &Git<'_>,
+        push: &Push,
+        own: &[Lease],
+    ) -> Result<(), KeepError> {
+        let destinations = push.updates.iter().filter_map(Update::destination);
+        let names: BTreeSet<&[u8]> = destinations
+            .map(RefName::as_bytes)
+            .chain(self.refs.keys().map(Vec::as_slice))
+            .collect();
+        for lease in own {
+            for name in names.iter().copied().filter(|name| is_leased(lease, name)) {
+                let expected = match lease {
+                    Lease::Ref {
+                        expected: Some(expected),
+                        ..
+                    } => resolve(git, expected.as_bytes())?,
+                    _ => match push.tracking(name) {
+                        Some(tracking) => resolve(git, &tracking)?,
+                        None => None,
+                    },
+                };
+                let there = self.refs.get(name).map(|(old, _)| old.as_slice());
+                if there != expected.as_deref() {
+                    return Err(KeepError::Stale(String::from_utf8_lossy(name).into_owned()));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the options under which the push overwrites exactly what was kept. A lease also
     /// lets git overwrite, so only what is forced gets one. `own` are the user's, which come first
     /// and count for the refs that they name.
@@ -131,6 +168,27 @@ impl Kept {
         }
         words
     }
+}
+
+/// Says whether a lease is about a ref (refs.c, refname_match).
+fn is_leased(lease: &Lease, name: &[u8]) -> bool {
+    match lease {
+        Lease::Everything => true,
+        Lease::Ref { name: leased, .. } => {
+            let leased = leased.as_bytes();
+            name == leased || is_below(name, leased)
+        }
+    }
+}
+
+/// Returns the object that a word stands for here; nothing for one that stands for none.
+fn resolve(git: &Git<'_>, word: &[u8]) -> Result<Option<Vec<u8>>, KeepError> {
+    if word.is_empty() {
+        return Ok(None);
+    }
+    let words = ["rev-parse", "--quiet", "--verify", "--end-of-options"];
+    let answer = git.run(&words, &[self::word(word)], b"")?;
+    Ok(answer.ok().map(|oid| oid.trim_ascii().to_vec()))
 }
 
 fn lease(own: &Lease) -> OsString {
@@ -213,8 +271,10 @@ fn overwritten(
         if destinations().any(|dst| is_below(name, dst.as_bytes())) {
             return Err(KeepError::Elsewhere(text(name)));
         }
-        // The values that tags point to are listed as well; they are no refs.
-        if reached(name) && !name.ends_with(b"^{}") {
+        // The values that tags point to are listed as well; they are no refs. git leaves those alone
+        // that lie directly in refs/.
+        let slashes = name.iter().filter(|byte| **byte == b'/').count();
+        if reached(name) && !name.ends_with(b"^{}") && slashes > 1 {
             refs.insert(name.to_vec(), value.to_vec());
         }
     }

@@ -20,8 +20,10 @@ const OWN_PARENTS: [(&str, &[u8]); 2] = [
 
 /// What is set after everything else. A commit-graph file and, before git 2.41, a setting that brings
 /// refs/replace back would lie about parents (GIT-55); an empty push option empties the list, and
-/// those that count are on the command line.
-const LAST: [(&[u8], &[u8]); 3] = [
+/// those that count are on the command line. Only version 2 of the protocol tells which refs are
+/// symbolic.
+const LAST: [(&[u8], &[u8]); 4] = [
+    (b"protocol.version", b"2"),
     (b"core.commitGraph", b"false"),
     (b"core.useReplaceRefs", b"false"),
     (b"push.pushOption", b""),

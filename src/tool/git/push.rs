@@ -138,6 +138,23 @@ pub(crate) struct Push {
 }
 
 impl Push {
+    /// Returns the local ref that follows a ref of the remote, by the `fetch` refspecs.
+    pub(crate) fn tracking(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let fetches = self.carried.iter().filter(|(key, _)| key == b"fetch");
+        let specs = fetches.map(|(_, spec)| spec.strip_prefix(b"+").unwrap_or(spec));
+        specs
+            .filter_map(|spec| {
+                let colon = spec.iter().position(|byte| *byte == b':')?;
+                Some((spec.get(..colon)?, spec.get(colon + 1..)?))
+            })
+            .find_map(|(src, dst)| {
+                if src == name {
+                    return Some(dst.to_vec());
+                }
+                refspec::substitute(src, name, dst)
+            })
+    }
+
     /// Says whether a ref of the remote that the push reaches has something here that it is pushed
     /// from, or is left alone (remote.c, match_push_refs).
     pub(crate) fn has_source_of(&self, name: &[u8], local: &BTreeSet<&[u8]>) -> bool {
