@@ -219,3 +219,27 @@ fn git_15_and_54_a_branch_that_appears_before_a_prune_is_not_lost() {
         );
     }
 }
+
+#[test]
+fn undo_runs_the_push_that_brings_it_back_under_a_grant_only() {
+    let ground = Ground::new();
+    let plot = ground.plot("one", "");
+    let before = plot.remote_refs();
+    let grant = ground.grant_force(&plot.origin().display().to_string());
+    ground.push(&plot, ["-f", "origin", "main"]).exited(0);
+    assert_ne!(plot.remote_refs(), before);
+    let number = ground.ran("git-push-force")["entry"].to_string();
+    let undo = || {
+        let mut command = ground.scene.command("pvm");
+        command
+            .args(["undo", "--run", &number])
+            .env("PATH", ground.search_path());
+        Ran::of(&mut command)
+    };
+    ground.scene.pvm(["revoke", &grant]).exited(0);
+    undo().denied();
+    assert_ne!(plot.remote_refs(), before);
+    ground.grant_force(&format!("{}#refs/heads/main", plot.origin().display()));
+    undo().exited(0);
+    assert_eq!(plot.remote_refs(), before);
+}
