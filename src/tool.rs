@@ -4,5 +4,6 @@
 pub(crate) mod argv;
 pub(crate) mod exec;
 pub(crate) mod git;
+mod operands;
 pub(crate) mod rm;
 pub(crate) mod trash;

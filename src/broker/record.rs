@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::confinement::Confinement;
@@ -18,7 +18,7 @@ use crate::model::operation::{Invocation, Objects};
 use crate::model::scope::Scope;
 use crate::policy::evaluate::{Allowed, Denial};
 use crate::sys::trust::Found;
-use crate::text::redact::redacted;
+use crate::text::redact;
 
 impl Broker {
     /// Records that a command line was refused before there was an operation to decide.
@@ -250,15 +250,14 @@ pub(super) fn kept_words(action: Action, words: &[OsString]) -> Cow<'_, [OsStrin
     if action != Action::Exec {
         return Cow::Borrowed(words);
     }
-    let kept = |word: &OsString| OsString::from_vec(redacted(word.as_bytes()));
-    Cow::Owned(words.iter().map(kept).collect())
+    Cow::Owned(redact::words(words))
 }
 
 fn kept_reason(action: Action, reason: &str) -> Cow<'_, str> {
     if action != Action::Exec {
         return Cow::Borrowed(reason);
     }
-    let kept = redacted(reason.as_bytes());
+    let kept = redact::redacted(reason.as_bytes());
     Cow::Owned(String::from_utf8_lossy(&kept).into_owned())
 }
 

@@ -1,7 +1,7 @@
 //! From a command to what it would do, as the wrapper of its name works it out.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::answer::Decision;
@@ -18,8 +18,9 @@ use crate::sys::path::{self, Resolver};
 use crate::sys::process;
 use crate::sys::trust::{Found, Program, Search, Searcher, TrustedProgram};
 use crate::text::escape::{brief, shown};
+use crate::text::redact;
 use crate::tool::git::globals::{self, Globals};
-use crate::tool::git::{commands, open, options, plan, url};
+use crate::tool::git::{commands, open, options, plan};
 use crate::tool::{exec, rm, trash};
 
 /// What a command is resolved with.
@@ -348,10 +349,7 @@ fn distrusted(what: &str, found: &Found) -> String {
 /// Returns the words as the trail keeps them: without credentials.
 fn redacted(action: Action, words: &[OsString]) -> Vec<OsString> {
     match action {
-        Action::GitPush | Action::GitPushForce => words
-            .iter()
-            .map(|word| OsString::from_vec(url::redacted(word.as_bytes())))
-            .collect(),
+        Action::GitPush | Action::GitPushForce => redact::words(words),
         _ => words.to_vec(),
     }
 }

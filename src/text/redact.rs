@@ -1,5 +1,8 @@
 //! Secrets in words of command lines.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
 const REDACTED: &[u8] = b"<redacted>";
 
 /// Returns a word of a command line, or a URL, without the secrets that such words carry: users and
@@ -13,6 +16,14 @@ pub(crate) fn redacted(word: &[u8]) -> Vec<u8> {
     let mut out = without_users(word.get(..value).unwrap_or(word));
     out.extend_from_slice(REDACTED);
     out
+}
+
+/// Does what [`redacted`] does with each word of a command line.
+pub(crate) fn words(words: &[OsString]) -> Vec<OsString> {
+    words
+        .iter()
+        .map(|word| OsString::from_vec(redacted(word.as_bytes())))
+        .collect()
 }
 
 /// Returns where the value begins that stands behind the name of a secret. `http.<url>.extraHeader`

@@ -1,15 +1,13 @@
 //! GNU `rm` (coreutils 9.1, rm(1)).
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::argv::{self, Grammar, Occurrence, TakesValue, UsageError};
+use super::operands::{self, MOST_OPERANDS, Operand};
 use crate::model::action::Action;
-use crate::model::operation::{Objects, Operation, Prompt, Target, TargetKind};
+use crate::model::operation::{Objects, Operation, Prompt};
 use crate::sys::path::{PathError, Pinned, Resolver};
-
-/// The most operands that one command may have (ARG-37).
-pub(crate) const MOST_OPERANDS: usize = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Opt {
@@ -72,13 +70,6 @@ pub(crate) struct Command {
     pub(crate) operands: Vec<Operand>,
 }
 
-/// An operand and its place among the words after the program's name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Operand {
-    pub(crate) position: usize,
-    pub(crate) word: OsString,
-}
-
 /// Why a command line of `rm` is refused before any grant is looked at.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum Refused {
@@ -123,15 +114,6 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Command, Refused> {
         options,
         operands: operands.into_iter().map(Operand::from).collect(),
     })
-}
-
-impl From<(usize, &OsStr)> for Operand {
-    fn from((position, word): (usize, &OsStr)) -> Self {
-        Self {
-            position,
-            word: word.to_owned(),
-        }
-    }
 }
 
 fn apply(
@@ -228,32 +210,13 @@ pub(crate) fn resolve(
 
 /// Does what [`resolve`] does, with operands that `resolver` looks up.
 pub(crate) fn resolve_with(
-    mut resolver: Resolver,
+    resolver: Resolver,
     command: &Command,
     argv: &[OsString],
     cwd: PathBuf,
 ) -> Result<Resolved, Refused> {
-    let mut pins = Vec::with_capacity(command.operands.len());
-    for operand in &command.operands {
-        let pinned = resolver
-            .resolve(&operand.word)
-            .map_err(|reason| Refused::Operand {
-                operand: operand.word.clone(),
-                reason,
-            })?;
-        pins.push(pinned);
-    }
-    let target = |(operand, pinned): (&Operand, &Pinned)| Target {
-        operand: operand.word.clone(),
-        // The words of argv begin with the program's name.
-        position: operand.position + 1,
-        scope: pinned.scope.clone(),
-        kind: pinned.kind,
-        identity: pinned.identity,
-        lineage: pinned.parent.lineage(),
-        recursive: command.options.recursive && pinned.kind == TargetKind::Directory,
-    };
-    let targets = command.operands.iter().zip(&pins).map(target).collect();
+    let (targets, pins) = operands::resolve(resolver, &command.operands, command.options.recursive)
+        .map_err(|(operand, reason)| Refused::Operand { operand, reason })?;
     let operation = Operation {
         action: Action::Rm,
         objects: Objects::Paths(targets),

@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::argv::{self, Grammar, Occurrence, TakesValue, UsageError};
-use super::rm::{MOST_OPERANDS, Operand};
+use super::operands::{self, MOST_OPERANDS, Operand};
 use crate::model::action::Action;
-use crate::model::operation::{Objects, Operation, Target, TargetKind};
+use crate::model::operation::{Objects, Operation};
 use crate::sys::path::{PathError, Pinned, Resolver};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,32 +167,13 @@ pub(crate) fn resolve(
 
 /// Does what [`resolve`] does, with operands that `resolver` looks up.
 pub(crate) fn resolve_with(
-    mut resolver: Resolver,
+    resolver: Resolver,
     command: &Command,
     argv: &[OsString],
     cwd: PathBuf,
 ) -> Result<Resolved, Refused> {
-    let mut pins = Vec::with_capacity(command.operands.len());
-    let mut targets = Vec::with_capacity(command.operands.len());
-    for operand in &command.operands {
-        let pinned = resolver
-            .resolve(&operand.word)
-            .map_err(|reason| Refused::Operand {
-                operand: operand.word.clone(),
-                reason,
-            })?;
-        targets.push(Target {
-            operand: operand.word.clone(),
-            // The words of argv begin with the program's name.
-            position: operand.position + 1,
-            scope: pinned.scope.clone(),
-            kind: pinned.kind,
-            identity: pinned.identity,
-            lineage: pinned.parent.lineage(),
-            recursive: pinned.kind == TargetKind::Directory,
-        });
-        pins.push(pinned);
-    }
+    let (targets, pins) = operands::resolve(resolver, &command.operands, true)
+        .map_err(|(operand, reason)| Refused::Operand { operand, reason })?;
     let operation = Operation {
         action: Action::Trash,
         objects: Objects::Paths(targets),
@@ -209,6 +190,7 @@ pub(crate) fn resolve_with(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::operation::TargetKind;
 
     fn read(words: &[&str]) -> Result<Command, Refused> {
         parse(&words.iter().map(OsString::from).collect::<Vec<_>>())

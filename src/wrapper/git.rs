@@ -12,6 +12,7 @@ use crate::model::action::Action;
 use crate::sys::trust::{self, Search, Searcher};
 use crate::sys::{Errno, env, exec};
 use crate::text::escape::shown;
+use crate::text::redact;
 use crate::tool::git::alias::{self, Aliases, Expansion};
 use crate::tool::git::globals::{self, UsageError};
 use crate::tool::git::{commands, url};
@@ -84,7 +85,7 @@ fn denied(what: &str) -> Failure {
 fn recorded(argv: &[OsString], failure: Failure) -> Stopped {
     match Run::begin(Action::GitPush, argv) {
         Ok(mut run) => {
-            run.argv = Cow::Owned(git_push::redacted(argv));
+            run.argv = Cow::Owned(redact::words(argv));
             run.recorded(failure).into()
         }
         Err(stopped) => stopped,

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 use std::ffi::{CString, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 
 use super::refusal;
 use super::run::{Run, Stopped};
@@ -12,6 +12,7 @@ use crate::model::operation::{Objects, Operation};
 use crate::sys::trust::{Program, TrustedProgram};
 use crate::sys::{env, exec, random};
 use crate::text::escape::{shell_word, shown};
+use crate::text::redact;
 use crate::tool::git::globals::Globals;
 use crate::tool::git::keep::{self, Git, KeepError, Kept};
 use crate::tool::git::open::{self, Opened};
@@ -21,7 +22,7 @@ use crate::tool::git::plan::{self, Refused};
 use crate::tool::git::push::{Push, Upstream};
 use crate::tool::git::refs::HEADS;
 use crate::tool::git::remote::default::NoDefault;
-use crate::tool::git::{url, words};
+use crate::tool::git::words;
 
 pub(super) const REAL_NAME: &str = "git";
 
@@ -66,7 +67,7 @@ fn finish(name: &str, outcome: Result<ExitStatus, Stopped>) -> ExitStatus {
 
 fn pipeline(name: &str, argv: &[OsString], globals: &Globals<'_>) -> Result<ExitStatus, Stopped> {
     let mut run = Run::begin(Action::GitPush, argv)?;
-    run.argv = Cow::Owned(redacted(argv));
+    run.argv = Cow::Owned(redact::words(argv));
     let asked =
         options::parse(globals.rest).map_err(|error| run.recorded(refused(&error.into())))?;
     let cwd = run.working_directory()?;
@@ -189,7 +190,7 @@ impl Draft<'_> {
             program: Some(Program::Trusted(self.program.clone())),
             environment: environment(self.run, self.opened, &pin),
             work: Work::Push {
-                executed: redacted(&argv),
+                executed: redact::words(&argv),
                 remote: self.push.remote.clone(),
                 repository: self.opened.repository.directory().to_owned(),
                 kept: kept.map(Kept::lines).unwrap_or_default(),
@@ -299,13 +300,6 @@ fn informational(
         environment: env::for_git(&run.account, &[]),
         work: Work::Run,
     }
-}
-
-/// Returns the words without credentials, as the trail keeps them.
-pub(super) fn redacted(argv: &[OsString]) -> Vec<OsString> {
-    argv.iter()
-        .map(|word| OsString::from_vec(url::redacted(word.as_bytes())))
-        .collect()
 }
 
 fn ignored() -> Vec<&'static str> {
